@@ -1,0 +1,92 @@
+"""Every error a user can cause: what happened, where, the nearest valid thing, the next step.
+
+Standard library only: executors, notebooks and plugins all import this file.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SparkNNError(Exception):
+    """A user's error, worded in one or two lines.
+
+    `line` and `column` count from 1 in the text of the cell or file; None where the error has no place in it.
+    In a notebook IPython shows the message alone, without a traceback, and the cell still fails.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None, column: int | None = None, hint: str | None = None):
+        self.line, self.column, self.hint = line, column, hint
+        self.message = message
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = ""
+        if self.line is not None:
+            where = f"line {self.line}" + (f", column {self.column}" if self.column is not None else "") + ": "
+        return where + self.message + (f"\n{self.hint}" if self.hint else "")
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython's hook: the lines it prints in place of a traceback.
+        return [f"{type(self).__name__}: {self}"]
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.message, self.line, self.column, self.hint)
+
+
+def _rebuild(kind, message, line, column, hint):
+    error = kind.__new__(kind)
+    SparkNNError.__init__(error, message, line=line, column=column, hint=hint)
+    return error
+
+
+class SpecError(SparkNNError):
+    """The cell, file or call is wrong: bad YAML, an unknown key, a value of the wrong type or out of range."""
+
+
+class UnknownName(SparkNNError):
+    """No plugin, model, table or option has this name."""
+
+
+class PluginError(SparkNNError):
+    """A plugin cannot be imported, is of the wrong kind, or shares its name with another package's."""
+
+
+class DataError(SparkNNError):
+    """The rows are not what the experiment needs: a missing column, a wrong type, no usable rows."""
+
+
+class SessionError(SparkNNError):
+    """Spark cannot be started, or has too few slots."""
+
+
+class TrainError(SparkNNError):
+    """Training failed on a worker, or the loss is not finite."""
+
+
+class ExportError(SparkNNError):
+    """The network cannot be exported, or ONNX Runtime and PyTorch disagree on it."""
+
+
+class BundleError(SparkNNError):
+    """A model folder is missing, incomplete or damaged."""
+
+
+class InferenceError(SparkNNError):
+    """A row cannot be scored and the mode is failfast, or a provider is missing."""
+
+
+class MissingExtra(SparkNNError):
+    """An optional dependency is not installed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest to `name`, or None where none is close."""
+    folded = {k.lower().replace("-", "_"): k for k in known}
+    match = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=1, cutoff=0.5)
+    return folded[match[0]] if match else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" with a leading space, or "" where nothing is close."""
+    match = nearest(name, known)
+    return f" Did you mean '{match}'?" if match else ""

@@ -1,0 +1,169 @@
+"""The decorators: all that a plugin author imports. Standard library only.
+
+    from sparknn_magic.plugin import ImageInputs, architecture
+
+    @architecture("tiny", task="image-classification", source="Me 2026", licence="Apache-2.0")
+    def tiny(inputs: ImageInputs, outputs: int, *, width: int = 16) -> nn.Module:
+        '''float32[batch, channels, height, width] -> logits float32[batch, outputs].'''
+
+and one line in the package's pyproject.toml:
+
+    [project.entry-points."sparknn.architectures"]
+    tiny = "my_package.tiny:tiny"
+
+What each kind of function takes and returns:
+
+| kind | call | returns |
+| --- | --- | --- |
+| architecture | `f(inputs, outputs, *, options)` | `torch.nn.Module` |
+| preprocessor | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
+| augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same; draws from torch's global generator |
+| loss | `f(*, options)` | a function of (logits, target) to one loss a row, float32[N] |
+| optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
+| schedule | `f(steps, epoch_steps, *, options)` | a function of the step number to the factor on the learning rate |
+| task | a class | see `sparknn_magic.task.Task` |
+
+The keyword-only options, with their annotations and defaults, are the item's schema.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GROUPS = {
+    "task": "sparknn.tasks",
+    "architecture": "sparknn.architectures",
+    "layer": "sparknn.layers",
+    "preprocessor": "sparknn.preprocessors",
+    "augmentation": "sparknn.augmentations",
+    "loss": "sparknn.losses",
+    "metric": "sparknn.metrics",
+    "optimizer": "sparknn.optimizers",
+    "schedule": "sparknn.schedules",
+    "tracker": "sparknn.trackers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInputs:
+    """What an image architecture is built for: float32[batch, channels, height, width], normalized."""
+
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """One plugin: what its decorator said of it, and the function or class itself."""
+
+    kind: str
+    name: str
+    build: Callable[..., Any]
+    source: str = ""  # the paper or page it comes from
+    licence: str = ""  # of the code, and of the weights where it brings any
+    task: str | None = None  # the task it serves; None: any
+    main: str | None = None  # the option that a bare value sets: `resize: 32` is `resize: {size: 32}`
+    dynamic: tuple[str, ...] = ("batch",)  # named axes that may change from call to call
+    notes: Mapping[str, Any] = field(default_factory=dict)  # facts for the catalogue, e.g. parameters in the paper
+
+    @property
+    def ref(self) -> str:
+        """`module:attribute`, by which an executor finds the function again."""
+        return f"{self.build.__module__}:{self.build.__qualname__}"
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (self.build.__doc__ or "").strip().split("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A plugin with its options, as it travels to executors: plain values only."""
+
+    ref: str  # module:attribute
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, *args: Any) -> Any:
+        """Import the function and call it with these options."""
+        return load_ref(self.ref)(*args, **self.options)
+
+
+def load_ref(ref: str) -> Any:
+    """Return the object that `module:attribute` names."""
+    module, _, attribute = ref.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _decorator(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
+    def mark(build: F) -> F:
+        build.__sparknn__ = Item(kind, name, build, **facts)  # type: ignore[attr-defined]
+        return build
+
+    return mark
+
+
+def architecture(
+    name: str,
+    *,
+    task: str,
+    source: str,
+    licence: str = "Apache-2.0",
+    dynamic: tuple[str, ...] = ("batch",),
+    notes: Mapping[str, Any] | None = None,
+) -> Callable[[F], F]:
+    """Mark `f(inputs, outputs, *, options) -> torch.nn.Module` as an architecture; its source is required."""
+    facts = dict(task=task, source=source, licence=licence, dynamic=dynamic, notes=notes or {})
+    return _decorator("architecture", name, **facts)
+
+
+def layer(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark a layer that a cell's `model:` list can name."""
+    return _decorator("layer", name, source=source, main=main)
+
+
+def preprocessor(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark `f(*, options)` returning a function of one row's value; it runs on executors, for training and inference."""
+    return _decorator("preprocessor", name, task=task, source=source, main=main)
+
+
+def augmentation(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark `f(*, options)` returning a function of float32[N, C, H, W] in 0..1; it runs in the training worker."""
+    return _decorator("augmentation", name, task=task, source=source, main=main)
+
+
+def loss(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark `f(*, options)` returning a function of (logits, target) to one loss a row, float32[N]."""
+    return _decorator("loss", name, task=task, source=source, main=main)
+
+
+def metric(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark `f(*, options)` returning a Spark aggregate over the predictions."""
+    return _decorator("metric", name, task=task, source=source, main=main)
+
+
+def optimizer(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark `f(parameters, *, options)` returning a `torch.optim.Optimizer`."""
+    return _decorator("optimizer", name, source=source, main=main)
+
+
+def schedule(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark `f(steps, epoch_steps, *, options)` returning a function of the step to the learning rate's factor."""
+    return _decorator("schedule", name, source=source, main=main)
+
+
+def tracker(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+    """Mark a function that receives the run's events."""
+    return _decorator("tracker", name, source=source, main=main)
+
+
+def task(name: str, *, source: str = "") -> Callable[[F], F]:
+    """Mark a subclass of `sparknn_magic.task.Task`."""
+    return _decorator("task", name, source=source)
