@@ -1,0 +1,137 @@
+"""The Spark session: the active one, whoever made it; otherwise a local one with sensible settings."""
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparknn_magic import cluster
+from sparknn_magic.errors import SessionError
+from sparknn_magic.java import java_for_spark
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+GIB = 1 << 30
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
+
+def session(app_name: str = "sparknn-magic") -> "SparkSession":
+    """Return the active Spark session, classic or Connect; where there is none, start a local one on all cores.
+
+    A session of one's own is used as it is. One that `spark-submit`, SPARK_REMOTE, MASTER, PYSPARK_SUBMIT_ARGS or
+    spark-defaults.conf describes is started as they say. Only where nobody says anything do the settings of
+    `local_settings` apply.
+    Raises: SessionError where Spark cannot be started (no Java, the JVM ends at once), with the next step.
+    """
+    return adopt(active() or _start(app_name))
+
+
+def active() -> "SparkSession | None":
+    """Return the active session of this thread, else this process's own one, classic or Connect; None: there is none."""
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    try:
+        found = SparkSession.active()
+    except PySparkRuntimeError:  # there is none
+        return None
+    stopped = not cluster.is_connect(found) and found.sparkContext._jsc is None
+    return None if stopped else found
+
+
+def adopt(spark: "SparkSession") -> "SparkSession":
+    """Put right what our code needs of a session that someone else may have made; return it."""
+    _quiet_query_logs()
+    cluster.use_this_python(spark)
+    return spark
+
+
+def _quiet_query_logs() -> None:
+    # PySpark writes every analysis error to stderr as JSON with the whole Java stack, and then raises it too. The
+    # exception is enough. A level that somebody has set is kept.
+    from pyspark.logger import PySparkLogger
+
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logger = PySparkLogger.getLogger(name)
+        if logger.level == logging.WARNING:  # what PySpark gives a new one
+            logger.setLevel(logging.CRITICAL)
+
+
+def _start(app_name: str) -> "SparkSession":
+    from pyspark import SparkContext
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    defaults = _spark_defaults()
+    os.environ.setdefault("PYSPARK_PYTHON", defaults.get("spark.pyspark.python", sys.executable))
+    builder = SparkSession.builder
+    if not _described_elsewhere(defaults):
+        settings = {"spark.app.name": app_name, **local_settings(), **defaults}
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+    has_java = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
+    if has_java or os.environ.get("SPARK_REMOTE", "").startswith("sc://"):
+        return builder.getOrCreate()
+    with java_for_spark() as java:
+        try:
+            return builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            raise SessionError(
+                f"Spark's Java process ended while starting (Java {java.version}, {java.origin}).",
+                hint="What it said is printed above.",
+            ) from error
+
+
+def _described_elsewhere(defaults: dict[str, str]) -> bool:
+    """Return whether somebody has said where Spark is to run."""
+    submitted = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell").strip() != "pyspark-shell"
+    variables = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "MASTER", "SPARK_API_MODE")
+    return submitted or "spark.master" in defaults or any(os.environ.get(name) for name in variables)
+
+
+def _spark_defaults() -> dict[str, str]:
+    """Return what spark-defaults.conf sets; {} where there is none."""
+    from pyspark.find_spark_home import _find_spark_home
+
+    folder = os.environ.get("SPARK_CONF_DIR") or os.path.join(_find_spark_home(), "conf")
+    file = Path(folder, "spark-defaults.conf")
+    lines = file.read_text().splitlines() if file.is_file() else []
+    pairs = (line.replace("=", " ", 1).split(None, 1) for line in lines if line.strip() and line.strip()[0] != "#")
+    return {key: value.strip() for key, value in (pair for pair in pairs if len(pair) == 2)}
+
+
+def local_settings() -> dict[str, str]:
+    """Return the settings of a session that we start ourselves, on this machine.
+
+    - All cores; the driver's heap is a quarter of the memory, 1 to 8 GiB: the rest is for Python workers.
+    - Nothing listens but on the loopback address, and there is no web UI (`spark.ui.enabled=true` brings it back).
+    - No spark-warehouse in the current folder: the catalogue lives in memory, so its files are temporary too.
+    - Arrow for toPandas; no progress bar and no log lines below errors on the console.
+    """
+    scratch = tempfile.TemporaryDirectory(prefix="sparknn-spark-", ignore_cleanup_errors=True)
+    _SCRATCH.append(scratch)
+    return {
+        "spark.master": "local[*]",
+        "spark.driver.memory": f"{min(max(_memory() // 4 // GIB, 1), 8)}g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile={LOGGING}"',
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": os.path.join(scratch.name, "warehouse"),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+    }
+
+
+_SCRATCH: list[tempfile.TemporaryDirectory[str]] = []  # kept until Python exits, which removes them
+
+
+def _memory() -> int:
+    """Return the bytes of memory this process may use: the machine's, or its container's where that is less."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return min(installed, int(text)) if text.isdigit() else installed
