@@ -21,6 +21,7 @@ What each kind of function takes and returns:
 | loss | `f(*, options)` | a function of (logits, target) to one loss a row, float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
 | schedule | `f(steps, epoch_steps, *, options)` | a function of the step number to the factor on the learning rate |
+| sample | `f()` | a dict of split to the Parquet file's `Path`; "train" is one of the splits |
 | task | a class | see `sparknn_magic.task.Task` |
 
 The keyword-only options, with their annotations and defaults, are the item's schema.
@@ -44,6 +45,7 @@ GROUPS = {
     "optimizer": "sparknn.optimizers",
     "schedule": "sparknn.schedules",
     "tracker": "sparknn.trackers",
+    "sample": "sparknn.samples",
 }
 
 
@@ -162,6 +164,11 @@ def schedule(name: str, *, source: str = "", main: str | None = None) -> Callabl
 def tracker(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
     """Mark a function that receives the run's events."""
     return _decorator("tracker", name, source=source, main=main)
+
+
+def sample(name: str, *, source: str, licence: str, task: str | None = None) -> Callable[[F], F]:
+    """Mark `f()` returning a dict of split to a Parquet file's path in the package: real rows to try things on."""
+    return _decorator("sample", name, source=source, licence=licence, task=task)
 
 
 def task(name: str, *, source: str = "") -> Callable[[F], F]:

@@ -1,0 +1,35 @@
+"""Cut out a part and enlarge it."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import kornia.augmentation as kornia
+from torch import Tensor
+
+from sparknn_magic.plugin import augmentation
+from sparknn_zoo import checks
+
+
+@augmentation("random_resized_crop", main="scale", source="Szegedy et al. 2015, Going Deeper with Convolutions, sec. 6")
+def random_resized_crop(
+    *, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (0.75, 4 / 3)
+) -> Callable[[Tensor], Tensor]:
+    """float32[N, C, H, W] -> the same shape: a random part of each picture, bilinearly resized to the whole.
+
+    `scale` is the range of the part's area as a share of the picture's, `ratio` that of its width over its height.
+    Raises: SpecError where `scale` is outside 0..1, `ratio` not above 0, or a range is not ascending.
+    """
+    scale = checks.ascending("random_resized_crop", "scale", scale, 0, 1)
+    checks.above("random_resized_crop", "scale", scale[1], 0)
+    checks.above("random_resized_crop", "ratio", ratio[0], 0)
+    ratio = checks.ascending("random_resized_crop", "ratio", ratio, 0, float("inf"))
+
+    @lru_cache(maxsize=8)
+    def crop_to(height: int, width: int) -> kornia.RandomResizedCrop:
+        # By warping: one kernel for the batch, where slicing starts one for each picture (a GPU waits for those).
+        return kornia.RandomResizedCrop((height, width), scale, ratio, cropping_mode="resample")
+
+    def apply(images: Tensor) -> Tensor:
+        return crop_to(images.shape[2], images.shape[3])(images).clamp(0, 1)
+
+    return apply

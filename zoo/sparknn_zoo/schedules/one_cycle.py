@@ -1,0 +1,39 @@
+"""Up, then down to almost nothing."""
+
+import math
+from collections.abc import Callable
+
+from sparknn_magic.plugin import schedule
+from sparknn_zoo import checks
+
+
+@schedule("one_cycle", main="pct_start", source="Smith and Topin 2018, Super-Convergence; torch's OneCycleLR")
+def one_cycle(
+    steps: int, epoch_steps: int, *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
+) -> Callable[[int], float]:
+    """Step number 0..steps-1 -> factor on the learning rate: 1 / div_factor, up to 1, down to almost 0.
+
+    Both ways along a half cosine. `pct_start` is the share of the steps that go up, 0..1; the last step's factor is
+    1 / (div_factor * final_div_factor). The values are those of torch's OneCycleLR, whose momentum cycle is left out.
+    A run of one step takes it at factor 1.
+    Raises: SpecError where `pct_start` is outside 0..1 or a divisor below 1.
+    """
+    checks.between("one_cycle", "pct_start", pct_start, 0, 1)
+    checks.at_least("one_cycle", "div_factor", div_factor, 1)
+    checks.at_least("one_cycle", "final_div_factor", final_div_factor, 1)
+    start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
+    last = steps - 1
+    top = pct_start * steps - 1  # the step at which the factor is 1; a fraction, and below 0 without a way up
+
+    def factor(step: int) -> float:
+        if last < 1:
+            return 1.0
+        if step <= top:
+            return _half_cosine(start, 1.0, step / top if top > 0 else 1.0)
+        return _half_cosine(1.0, end, min(1.0, (step - top) / (last - top)))
+
+    return factor
+
+
+def _half_cosine(first: float, second: float, share: float) -> float:
+    return second + (first - second) / 2 * (1 + math.cos(math.pi * share))
