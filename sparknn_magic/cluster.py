@@ -1,4 +1,4 @@
-"""What differs between a classic Spark session and a Connect client: the one module that may look behind Spark's API."""
+"""What differs between a classic Spark session and a Connect client: the one module that looks behind Spark's API."""
 
 import os
 import re
@@ -51,9 +51,9 @@ def slots(spark: "SparkSession") -> int | None:
         return int(cores[1] or 1) // task_cpus(spark)
     if _conf(spark, "spark.default.parallelism") or _conf(spark, "spark.sql.leafNodeDefaultParallelism"):
         return None
-    from pyspark.sql import functions as F
+    from pyspark.sql.functions import spark_partition_id
 
-    return spark.range(1 << 20).select(F.spark_partition_id()).distinct().count() // task_cpus(spark)
+    return spark.range(1 << 20).select(spark_partition_id()).distinct().count() // task_cpus(spark)
 
 
 def driver_host(spark: "SparkSession") -> str | None:
@@ -99,7 +99,7 @@ class Running(Generic[T]):
         try:
             self._spark.addTag(self._tag)
             self._value = self._action()
-        except BaseException as error:  # whatever it is, `result` raises it in the caller's thread
+        except BaseException as error:  # noqa: BLE001  whatever it is, `result` raises it in the caller's thread
             self._error = error
 
     def done(self) -> bool:

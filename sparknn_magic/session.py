@@ -30,7 +30,7 @@ def session(app_name: str = "sparknn-magic") -> "SparkSession":
 
 
 def active() -> "SparkSession | None":
-    """Return the active session of this thread, else this process's own one, classic or Connect; None: there is none."""
+    """Return the active session of this thread, else this process's own one; None where there is none."""
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 

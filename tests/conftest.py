@@ -1,0 +1,84 @@
+"""Fixtures: one small classic session for the whole run, and scripts in a process of their own for everything else."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Workers are this interpreter. Set before any session, as a user's own session would need it.
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+CONNECT = """\
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false").config(
+    "spark.sql.shuffle.partitions", "4").config("spark.sql.warehouse.dir", {warehouse!r}).getOrCreate()
+"""
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A local classic session with two slots, for every test that needs no other kind."""
+    from pyspark.sql import SparkSession
+
+    from sparknn_magic.java import java_for_spark
+    from sparknn_magic.session import adopt
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    with java_for_spark():
+        session = SparkSession.builder.master("local[2]").appName("tests").config(map=settings).getOrCreate()
+    session.sparkContext.setLogLevel("OFF")
+    yield adopt(session)
+    session.stop()
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script in a fresh interpreter, in an empty folder; fail with its output where it fails.
+
+    `run_script(code, connect=True)` gives it a Spark Connect session named `spark`, on a server of its own.
+    `env` is added to the environment; None as a value takes the variable away.
+    """
+
+    def run(
+        code: str,
+        *,
+        connect: bool = False,
+        env: dict[str, str | None] | None = None,
+        timeout: float = 300,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        variables: dict[str, str | None] = {**os.environ}
+        if connect:
+            code = CONNECT.format(warehouse=str(tmp_path / "warehouse")) + textwrap.dedent(code)
+            variables["SPARK_TESTING"] = "1"  # the server takes any free port
+        variables |= env or {}
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(code))
+        here = tmp_path / "cwd"
+        here.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            cwd=here,
+            env={name: value for name, value in variables.items() if value is not None},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"the script ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}")
+        return done
+
+    return run
