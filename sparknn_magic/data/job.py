@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sparknn_magic.errors import DataError
+from sparknn_magic.plugin import ImageInputs, Part
 
 IMAGE_STRUCT = {"height": "int", "width": "int", "nChannels": "int", "mode": "int", "data": "binary"}
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
@@ -68,3 +70,13 @@ def _is_image_struct(kind: str) -> bool:
 
 def _short(kind: str) -> str:
     return kind if len(kind) <= 80 else kind[:77] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareJob:
+    """How executors turn source rows into the shards that training reads."""
+
+    steps: tuple[Part, ...]  # preprocessors of one PIL.Image
+    inputs: ImageInputs  # the size and channels that they arrive at
+    shape: tuple[int, ...] | None  # of raw pixels; None where pictures carry their own
+    classes: tuple[str, ...]

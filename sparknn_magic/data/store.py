@@ -1,0 +1,20 @@
+"""Small texts beside the shards, written and read by Spark, so that they live wherever Spark can write."""
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+
+
+def write_text(spark: SparkSession, uri: str, text: str) -> None:
+    """Write one text to the folder `uri`, with Spark's commit protocol."""
+    spark.createDataFrame([(text,)], "value string").coalesce(1).write.mode("overwrite").text(uri)
+
+
+def read_text(spark: SparkSession, uri: str) -> str | None:
+    """Return what `write_text` wrote, or None where there is nothing, or only half of it."""
+    try:
+        rows = spark.read.text(uri, wholetext=True).collect()
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            return None
+        raise
+    return rows[0].value if len(rows) == 1 else None

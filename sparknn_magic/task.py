@@ -1,0 +1,60 @@
+"""What a kind of problem adds to the flow. A task is a plugin (group `sparknn.tasks`); `run.py` calls its methods in order.
+
+A new task is a class like `sparknn_zoo.tasks.image_classification.ImageClassification`: it chooses among the functions
+of the rooms, or brings its own. Standard library only; the rooms are imported by the methods that need them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sparknn_magic.plugin import Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparknn_magic.spec.experiment import Experiment
+    from sparknn_magic.spec.resolve import Resolved
+    from sparknn_magic.train.job import TrainJob
+
+
+class Task(ABC):
+    """One kind of problem."""
+
+    watch: str = "validation_loss"  # the figure of an epoch that decides which one is best
+    result: str = ""  # the type of a prediction, as Spark writes it
+    column: str = ""  # the spec's key under `data:` that names the model's input column
+
+    @abstractmethod
+    def plan(self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]) -> Any:
+        """Open the sources, check columns and types; run no job over rows. The plan has `columns`, `test`, `validation`."""
+
+    @abstractmethod
+    def inspect(self, plan: Any) -> Any:
+        """Look at the rows: the result has `inputs` (what the architecture is built for) and `classes`."""
+
+    @abstractmethod
+    def prepare(self, plan: Any, folder: str, *, fresh: bool) -> Any:
+        """Write the shards, or find them again: the result has `inputs`, `classes`, `rows`, `dropped` and `frame(spark)`."""
+
+    @abstractmethod
+    def training_rows(self, prepared: Any) -> Any:
+        """Return what `TrainJob.rows` says of a rank's rows."""
+
+    @abstractmethod
+    def export(self, job: "TrainJob", weights: bytes, prepared: Any, spark: "SparkSession", folder: "Path") -> dict[str, Any]:
+        """Write model.onnx and model.safetensors to `folder`, check parity on prepared rows; return what bundle.json says."""
+
+    @abstractmethod
+    def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:
+        """Return the reader of input columns and the writer of predictions that a model's UDF uses."""
+
+    @abstractmethod
+    def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metrics of predictions beside their true values, by Spark."""
+
+    @abstractmethod
+    def report(self, path: "Path", predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
+        """Write the report that a person looks at."""

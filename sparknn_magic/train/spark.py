@@ -1,0 +1,110 @@
+"""Training on Spark: the ranks are the tasks of one barrier stage. Runs on the driver, `_rank_task` on executors."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from sparknn_magic import cluster
+from sparknn_magic.causes import spark_cause
+from sparknn_magic.errors import SessionError, TrainError
+from sparknn_magic.train.events import Event, EventFile, EventServer
+from sparknn_magic.train.job import Fitted, TrainJob
+
+RESULT = "kind string, part int, data binary"
+POLL = 0.1  # seconds
+
+
+def choose_workers(spark: SparkSession, wanted: int | str) -> int:
+    """Return the number of ranks: what is asked for, or one for each slot.
+
+    Raises: SessionError where more are asked for than Spark has slots. Spark itself would wait for them in silence.
+    """
+    slots = cluster.slots(spark)
+    if wanted == "auto":
+        return slots or 1
+    if slots is not None and int(wanted) > slots:
+        raise SessionError(
+            f"train.workers is {wanted}, but this Spark session has {slots} slot{'s' if slots != 1 else ''}.",
+            hint=f"Write workers: {slots} or less, or start Spark with more cores.",
+        )
+    return int(wanted)
+
+
+def open_events(spark: SparkSession, folder: str, attempt: str) -> EventServer | EventFile:
+    """Return the driver's end of the event channel that this kind of session can have."""
+    host = cluster.driver_host(spark)
+    return EventServer(host) if host is not None else EventFile(folder, attempt)
+
+
+def fit(
+    spark: SparkSession,
+    rows: DataFrame,
+    job: TrainJob,
+    workers: int,
+    events: EventServer | EventFile,
+    on_event: Callable[[Event], None],
+) -> Fitted:
+    """Train on `rows` (split int, row long, label int, image binary) with `workers` ranks; events reach `on_event` live.
+
+    An interrupt, or an exception in `on_event`, cancels the stage and its processes before it goes on up.
+    Raises: TrainError with the failing rank's own words.
+    """
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return _rank_task(batches, job)
+
+    stage = rows.repartition(workers, "row").mapInArrow(task, RESULT, barrier=True)
+    failed: list[str] = []
+    running = cluster.run_tagged(spark, f"sparknn-train-{job.attempt}", stage.toArrow)
+    try:
+        while not running.wait(POLL):
+            _pass_on(events.take(), on_event, failed)
+            if failed:
+                running.cancel()  # the rank has said why; without this a cluster would try the same again
+                break
+        _pass_on(events.take(), on_event, failed)
+        table = running.result() if not failed else None
+    except Exception as error:
+        _pass_on(events.take(), on_event, failed)
+        message = failed[0] if failed else spark_cause(error)
+        raise TrainError(message) from error
+    except BaseException:
+        running.cancel()
+        raise
+    if table is None:
+        raise TrainError(failed[0])
+    return _fitted(table, workers)
+
+
+def _pass_on(events: list[Event], on_event: Callable[[Event], None], failed: list[str]) -> None:
+    for event in events:
+        if event["event"] == "failed":
+            failed.append(event["message"])
+        on_event(event)
+
+
+def _fitted(table: pa.Table, workers: int) -> Fitted:
+    rows = sorted(table.to_pylist(), key=lambda row: row["part"])
+    found: dict[str, Any] = next(json.loads(row["data"]) for row in rows if row["kind"] == "fitted")
+    weights = b"".join(row["data"] for row in rows if row["kind"] == "weights")
+    epochs = found["history"][found["resumed_from"] :]
+    seconds = sum(e["seconds"] for e in epochs)
+    passed = sum(e["rows_per_second"] * e["seconds"] for e in epochs)
+    return Fitted(weights=weights, workers=workers, rows_per_second=passed / seconds if seconds else 0.0, **found)
+
+
+def _rank_task(batches: Iterator[pa.RecordBatch], job: TrainJob) -> Iterator[pa.RecordBatch]:
+    """Run one rank as a Spark task: the barrier context is all that it needs of Spark."""
+    from pyspark import BarrierTaskContext
+
+    from sparknn_magic.train.worker import run_rank
+
+    context = BarrierTaskContext.get()
+    tasks = context.getTaskInfos()
+    host = tasks[0].address.partition(":")[0]
+    schema = pa.schema([("kind", pa.string()), ("part", pa.int32()), ("data", pa.binary())])
+    for kind, part, data in run_rank(batches, job, context.partitionId(), len(tasks), host, context.allGather):
+        yield pa.RecordBatch.from_pydict({"kind": [kind], "part": [part], "data": [data]}, schema=schema)
