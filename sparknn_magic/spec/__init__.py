@@ -1,0 +1,6 @@
+"""Cell text -> frozen models -> resolved objects; line numbers in every error."""
+
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.models import ColumnSplit, DataSpec, Fraction, Source, Step, TrainSpec
+
+__all__ = ["ColumnSplit", "DataSpec", "Experiment", "Fraction", "Source", "Step", "TrainSpec"]

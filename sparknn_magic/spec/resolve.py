@@ -1,0 +1,132 @@
+"""Names -> plugins: every step's item, with its options checked and filled in, before anything runs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparknn_magic import registry
+from sparknn_magic.errors import SparkNNError, UnknownName
+from sparknn_magic.plugin import Item, Part
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.marks import Path
+from sparknn_magic.spec.models import Step
+from sparknn_magic.spec.schema import validate_options
+
+# Where a cell names plugins of each kind.
+PLACES = {
+    "preprocessor": "preprocess",
+    "augmentation": "augment",
+    "architecture": "model",
+    "loss": "loss",
+    "optimizer": "train.optimizer",
+    "schedule": "train.schedule",
+}
+
+
+@dataclass(frozen=True)
+class ResolvedStep:
+    """A plugin and its options, all of them, defaults included."""
+
+    item: Item
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def part(self) -> Part:
+        """What travels to executors."""
+        return Part(self.item.ref, dict(self.options))
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An experiment's plugins."""
+
+    task: Item
+    preprocess: tuple[ResolvedStep, ...]
+    augment: tuple[ResolvedStep, ...]
+    model: ResolvedStep
+    loss: ResolvedStep
+    optimizer: ResolvedStep
+    schedule: ResolvedStep
+
+
+def resolve(experiment: Experiment) -> Resolved:
+    """Find and check every plugin that an experiment names.
+
+    Raises: UnknownName, SpecError or PluginError, with the line and column of the name or option.
+    """
+    task = _get(experiment, "task", experiment.task, ("task",))
+
+    def step(kind: str, spec: Step, path: Path) -> ResolvedStep:
+        return _step(experiment, task, kind, spec, path)
+
+    def steps(kind: str, key: str, specs: tuple[Step, ...]) -> tuple[ResolvedStep, ...]:
+        return tuple(step(kind, spec, (key, n)) for n, spec in enumerate(specs))
+
+    return Resolved(
+        task=task,
+        preprocess=steps("preprocessor", "preprocess", experiment.preprocess),
+        augment=steps("augmentation", "augment", experiment.augment),
+        model=step("architecture", experiment.model, ("model",)),
+        loss=step("loss", experiment.loss or _default_loss(task, experiment), ("loss",)),
+        optimizer=step("optimizer", experiment.train.optimizer, ("train", "optimizer")),
+        schedule=step("schedule", experiment.train.schedule, ("train", "schedule")),
+    )
+
+
+def _default_loss(task: Item, experiment: Experiment) -> Step:
+    name = getattr(task.build, "default_loss", None)
+    if not name:
+        raise experiment.error(("task",), f"the task '{task.name}' has no loss of its own; name one with `loss:`.")
+    return Step(name=name)
+
+
+def _step(experiment: Experiment, task: Item, kind: str, spec: Step, path: Path) -> ResolvedStep:
+    named = (*path, spec.name)  # of `resize: 32` the key, of a bare `resize` the value
+    item = _get(experiment, kind, spec.name, named)
+    if item.task is not None and registry.fold(item.task) != registry.fold(task.name):
+        raise experiment.error(
+            named,
+            f"the {kind} '{item.name}' is for {item.task}, not for {task.name}.",
+            hint=f"`%sparknn zoo {task.name}` lists what this task can use.",
+            key=True,
+        )
+    options = validate_options(item, spec, experiment.error, path)
+    _try(experiment, item, options, named)
+    return ResolvedStep(item, options)
+
+
+def _get(experiment: Experiment, kind: str, name: str, path: Path) -> Item:
+    try:
+        return registry.get(kind, name)
+    except SparkNNError as error:
+        message, hint = error.message, error.hint
+        other = next((k for k in PLACES if k != kind and _known(k, name)), None)
+        if isinstance(error, UnknownName) and other:
+            message = f"there is no {kind} named '{name}'."
+            hint = f"It is one of the {registry.plural(other)}: write it under '{PLACES[other]}'."
+        raise experiment.error(path, message, hint=hint, key=True, kind=type(error)) from error
+
+
+def _known(kind: str, name: str) -> bool:
+    return registry.fold(name) in {registry.fold(known) for known in registry.names(kind)}
+
+
+def _try(experiment: Experiment, item: Item, options: dict[str, Any], path: Path) -> None:
+    """Build what can be built without data, so that a plugin's own objections come now and with their line."""
+    arguments: dict[str, tuple[Any, ...]] = {"preprocessor": (), "augmentation": (), "loss": (), "schedule": (100, 10)}
+    if item.kind == "optimizer":
+        from torch import nn  # the item's module has imported it already
+
+        arguments["optimizer"] = ([nn.Linear(1, 1).weight],)
+    if item.kind not in arguments:
+        return
+    try:
+        item.build(*arguments[item.kind], **options)
+    except SparkNNError as error:
+        place = next((o for o in options if re.search(rf"\b{re.escape(o)}\b", error.message)), None)
+        where = (*path, place) if place else path
+        raise experiment.error(where, error.message, hint=error.hint, kind=type(error)) from error
+    except (ValueError, TypeError, ArithmeticError) as error:
+        reason = str(error).split("\n")[0]
+        raise experiment.error(path, f"{item.name} refuses its options: {reason}", key=True) from error
