@@ -78,7 +78,23 @@ def use_this_python(spark: "SparkSession") -> None:
 
 def cancel(spark: "SparkSession", tag: str) -> None:
     """Cancel what runs now under the tag, from any thread. What is submitted later under it still runs."""
-    spark.interruptTag(tag)
+    if is_connect(spark):
+        spark.interruptTag(tag)
+    else:
+        spark.sparkContext.cancelJobsWithTag(tag)
+
+
+def _add_tag(spark: "SparkSession", tag: str) -> None:
+    """Put the tag on what this thread submits from now on.
+
+    A classic session's own addTag names the thread in the tag, so that its interruptTag finds nothing from another
+    thread (4.3); the tags of the context are found from everywhere.
+    """
+    if is_connect(spark):
+        spark.addTag(tag)
+    else:
+        spark.sparkContext.addJobTag(tag)
+        spark.sparkContext.setInterruptOnCancel(True)
 
 
 class Running(Generic[T]):
@@ -97,7 +113,7 @@ class Running(Generic[T]):
 
     def _run(self) -> None:
         try:
-            self._spark.addTag(self._tag)
+            _add_tag(self._spark, self._tag)
             self._value = self._action()
         except BaseException as error:  # noqa: BLE001  whatever it is, `result` raises it in the caller's thread
             self._error = error
