@@ -16,8 +16,8 @@ def sample(name: str, spark: "SparkSession | None" = None, split: str = "train")
     `sample("fashion-mnist")` registers `fashion_mnist`, its train split, and `fashion_mnist_test`. `spark` may be a
     classic or a Connect session; None takes the active one, or starts one. `registry.names("sample")` lists the names.
 
-    A local session reads the Parquet file where it is installed, in parallel and column by column. A cluster's
-    executors need not see that folder, so there the driver sends the rows (some MB), and every task carries its share.
+    A local session reads the Parquet file where it is installed. A cluster's executors need not see that folder, so
+    there the driver sends the rows, some MB, with the query.
     Raises: UnknownName where there is no such sample or split.
     """
     item = registry.get("sample", name)

@@ -24,7 +24,7 @@ def between(item: str, option: str, value: float, low: float, high: float) -> No
 
 
 def ascending(item: str, option: str, pair: Sequence[float], low: float, high: float) -> tuple[float, float]:
-    """Return the pair, as a tuple whatever sequence it came as; raise SpecError unless low <= first <= second <= high."""
+    """Return the pair as a tuple; raise SpecError unless low <= first <= second <= high."""
     first, second = pair
     if not low <= first <= second <= high:
         raise SpecError(

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import optimizer
 from sparknn_zoo import checks
 
@@ -28,7 +29,8 @@ def adamw(
     checks.above("adamw", "lr", lr, 0)
     checks.at_least("adamw", "weight_decay", weight_decay, 0)
     for beta in betas:
-        checks.between("adamw", "betas", beta, 0, 1 - 1e-9)
+        if not 0 <= beta < 1:
+            raise SpecError(f"adamw: betas is {beta}; it must be at least 0 and below 1.")
     checks.above("adamw", "eps", eps, 0)
     # fused: 0.8 ms a step instead of 2.3 on one CPU thread for 60 tensors, 0.2 M weights; 9 instead of 39 for 12 M.
     return torch.optim.AdamW(

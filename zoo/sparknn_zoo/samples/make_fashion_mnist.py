@@ -33,7 +33,6 @@ LABELS = (
 )
 FILES = {"train": "train", "test": "t10k"}  # split -> how its original files are called
 ROWS_PER_CLASS = {"train": 1000, "test": 200}
-ROW_GROUP = 1000  # rows; several groups in a file let Spark read it with several tasks
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -101,7 +100,6 @@ def main(arguments: list[str] | None = None) -> None:
         pq.write_table(
             table(options.source, split, rows_per_class),
             path,
-            row_group_size=ROW_GROUP,
             compression="zstd",
             compression_level=19,
             use_dictionary=["label"],
