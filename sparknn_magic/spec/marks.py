@@ -36,12 +36,15 @@ class Marks:
         Of a parent that holds others the key is the place to look at; of a bare value, the value.
         """
         for end in range(len(path), -1, -1):
-            by_key = key if end == len(path) else any(p[:end] == path[:end] and len(p) > end for p in self.values)
+            by_key = key if end == len(path) else self._has_keys(path[:end])
             tables = (self.keys, self.values) if by_key else (self.values, self.keys)
             for table in tables:
                 if path[:end] in table:
                     return table[path[:end]]
         return None
+
+    def _has_keys(self, path: Path) -> bool:
+        return any(p[:-1] == path for p in self.keys if p)
 
     def set_from(self, path: Path, origin: str) -> None:
         """Say that the value at `path`, and all that is under it, comes from the command-line word `origin`."""

@@ -221,7 +221,7 @@ def _which_split(value: Any) -> str:
 
 
 ASource = Annotated[Source, BeforeValidator(read_source)]
-# The tags stand in pydantic's error paths; `words` drops what is in angle brackets.
+# The tags stand in pydantic's error paths, where `words` drops them.
 Split = Annotated[
     Annotated[ASource, Tag("<source>")]
     | Annotated[Fraction, BeforeValidator(read_fraction), Tag("<fraction>")]

@@ -38,8 +38,9 @@ _INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
 _PREFIXED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-# Tab, line feed, carriage return and the printable rest; no control characters, no halves of surrogate pairs.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# All but tab, line feed and the printable rest: control characters, line ends that editors do not show as such,
+# halves of surrogate pairs, and byte order marks.
+_FORBIDDEN = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _DIRECTIVE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*%")
 # `${name}` has braces, which flow collections would read as theirs. While YAML is parsed they are two private
 # characters, so every column stays where it is.
@@ -98,14 +99,14 @@ def parse_value(text: str) -> Any:
 
 
 def _read(text: str, first_line: int) -> Parsed | None:
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     _check_text(text, first_line)
     builder = _Builder(first_line)
     try:
         for event in YAML(typ="safe", pure=True).parse(_VARIABLE.sub("$\ue000\\1\ue001", text)):
             builder.take(event)
     except YAMLError as error:
-        raise reword(error, text, first_line, builder.open_bracket()) from None
+        raise reword(error, text.split("\n"), first_line, builder.open_bracket()) from None
     except (ValueError, OverflowError, IndexError, AttributeError, TypeError, AssertionError) as error:
         # ruamel's scanner ends this way on some broken escapes and directives; it has no mark for us.
         raise reword_crash(error, text, first_line, builder.last) from None
@@ -228,7 +229,7 @@ class _Builder:
     def scalar(self, event: ScalarEvent) -> Any:
         text = _VEILED.sub(r"${\1}", event.value)
         if event.style is not None:  # quoted, or a block: text, whatever it looks like
-            bad = _FORBIDDEN.search(text)
+            bad = _FORBIDDEN.search(text.replace("\r", "\n"))
             if bad:
                 raise self.error(
                     f"an escape in this text makes the character U+{ord(bad.group()):04X}, which is not allowed."

@@ -105,7 +105,7 @@ def _get(experiment: Experiment, kind: str, name: str, path: Path) -> Item:
         if isinstance(error, UnknownName) and other:
             message = f"there is no {kind} named '{name}'."
             hint = f"It is one of the {registry.plural(other)}: write it under '{PLACES[other]}'."
-        raise experiment.error(path, message, hint=hint, key=True, kind=type(error)) from error
+        raise experiment.error(path, message, hint=hint, key=kind != "task", kind=type(error)) from error
 
 
 def _known(kind: str, name: str) -> bool:

@@ -36,6 +36,8 @@ BOUND_ERRORS = {
     "less_than_equal": ("le", "at most"),
 }
 
+SPLIT_TAGS = ("<source>", "<fraction>", "<column>")  # how pydantic's paths tell the three forms of a split apart
+
 
 @dataclass(frozen=True)
 class Words:
@@ -61,7 +63,9 @@ def problems(error: ValidationError, model: type[BaseModel], value: Any, base: P
     found: dict[Path, Problem] = {}
     branches: dict[Path, int] = {}
     for item in error.errors(include_url=False):
-        loc = tuple(part for part in item["loc"] if not str(part).startswith("<"))
+        loc = item["loc"]
+        if loc[:1] == ("data",) and loc[2:3] and loc[2] in SPLIT_TAGS and loc[1] != "train":
+            loc = loc[:2] + loc[3:]
         inner, field, path = _field_at(model, loc)
         branches[path] = branches.get(path, 0) + 1
         if path not in found:

@@ -8,18 +8,23 @@ from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from sparknn_magic.errors import SpecError
 from sparknn_magic.spec.marks import Mark
 
+# What some characters start, where a text was meant. The keys end ruamel's "while scanning a ...".
+STARTS = {
+    "block scalar": "'|' and '>' start a text on the lines below; a value that begins with one belongs in quotes.",
+    "tag": "'!' starts a YAML tag, and tags are not read. Put the text in quotes.",
+    "alias": "'*' starts a YAML alias, and aliases are not read. Put the text in quotes.",
+    "anchor": "'&' starts a YAML anchor, and anchors are not read. Put the text in quotes.",
+}
 At = Callable[[StreamMark, str], SpecError]
 
 CLOSING = {"[": "]", "{": "}"}
 
 
-def reword(error: YAMLError, text: str, first_line: int, bracket: Mark | None) -> SpecError:
-    """Return the SpecError, with line and column in the cell, for what ruamel raised on `text`.
+def reword(error: YAMLError, lines: list[str], first_line: int, bracket: Mark | None) -> SpecError:
+    """Return the SpecError, with line and column in the cell, for what ruamel raised on these lines.
 
     `bracket` is the place of the innermost bracket that was open then.
     """
-    # ruamel ends a line at these, and at no other character.
-    lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", text)
     marked = error if isinstance(error, MarkedYAMLError) else MarkedYAMLError()
     mark, opened = marked.problem_mark or marked.context_mark, marked.context_mark or marked.problem_mark
     if mark is None or opened is None:
@@ -43,6 +48,9 @@ def reword(error: YAMLError, text: str, first_line: int, bracket: Mark | None) -
         return _second_colon(at, lines, mark)
     if "expected <block end>" in problem:
         return at(mark, _misplaced(lines, mark, problem))
+    for scanned, message in STARTS.items():
+        if context.endswith(f" {scanned}"):
+            return at(opened, message)
     return at(mark, _other(lines, mark, problem))
 
 
@@ -59,7 +67,7 @@ def reword_crash(error: Exception, text: str, first_line: int, last: Mark) -> Sp
 def _unclosed(at: At, lines: list[str], mark: StreamMark, bracket: Mark, first_line: int) -> SpecError:
     assert bracket.line is not None
     assert bracket.column is not None
-    opening = lines[bracket.line - first_line][bracket.column - 1]
+    opening = lines[bracket.line - first_line][bracket.column - 1 :][:1]
     closing = CLOSING.get(opening, "]")
     found = _line(lines, mark)[mark.column :].split(",")[0].strip()
     if not found or first_line + mark.line > bracket.line:
@@ -98,12 +106,18 @@ def _other(lines: list[str], mark: StreamMark, problem: str) -> str:
         return f"a value cannot start with '{char}'; put it in quotes."
     if "unknown escape character" in problem:
         return f"'\\{char}' means nothing inside double quotes; use single quotes, or write '\\\\{char}'."
+    if "escape sequence" in problem:
+        return "this escape in double quotes is not complete; use single quotes, or write '\\\\' for a backslash."
     if "sequence entries are not allowed" in problem:
         return "a list item ('- ') cannot start here; start a new line, indented under its key."
     if "mapping keys are not allowed" in problem:
         return "a key ('? ') cannot start here; start a new line."
     if "expected the node content" in problem and char and char in "]},":
         return f"this '{char}' closes nothing; a value that starts with it belongs in quotes."
+    if "expected the node content" in problem:
+        return "a value is missing here."
+    if "<document start>" in problem:
+        return "this does not belong to the value above it; a cell holds 'key: value' lines."
     if any(line.startswith("%") for line in lines[: mark.line + 1]):
         return "a line above starts with '%'; delete it, or move it to the top of the cell."
     return f"this is not valid YAML ({_first_line(problem)})."
