@@ -56,8 +56,6 @@ class CifarResNet(nn.Module):
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Linear(channels_in, outputs)
         he_init(self)
-        nn.init.kaiming_normal_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """float32[B, C, H, W] -> logits float32[B, K]."""
