@@ -27,8 +27,8 @@ def ascending(item: str, option: str, pair: Sequence[float], low: float, high: f
     """Return the pair as a tuple; raise SpecError unless low <= first <= second <= high."""
     first, second = pair
     if not low <= first <= second <= high:
+        bounds = f"between {low} and {high}" if high < float("inf") else f"at least {low}"
         raise SpecError(
-            f"{item}: {option} is [{first}, {second}]; it must be two numbers, the smaller first, "
-            f"between {low} and {high}."
+            f"{item}: {option} is [{first}, {second}]; it must be two numbers, the smaller first, {bounds}."
         )
     return first, second

@@ -19,9 +19,12 @@ def random_affine(
 ) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape, each picture under an affine map of its own about its centre.
 
-    `degrees` turns by -degrees to +degrees, `translate` shifts by up to that share of the width and of the height,
-    `scale` is the range of the factor on the size, `shear` slants along the width by up to that many degrees.
     Bilinear; what comes in from outside the picture is 0 (black).
+
+    degrees: largest turn, either way.
+    translate: largest shift, as a share of the width and of the height.
+    scale: smallest and largest factor on the size.
+    shear: largest slant along the width, in degrees, either way.
     Raises: SpecError where an option is out of range.
     """
     checks.between("random_affine", "degrees", degrees, 0, 180)

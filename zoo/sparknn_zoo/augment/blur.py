@@ -16,10 +16,11 @@ from sparknn_zoo import checks
 def gaussian_blur(
     *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 5, p: float = 0.5
 ) -> Callable[[Tensor], Tensor]:
-    """float32[N, C, H, W] -> the same shape, each picture blurred with probability `p`.
+    """float32[N, C, H, W] -> the same shape, some pictures blurred, their borders mirrored.
 
-    `sigma` is the range of the Gaussian's standard deviation and `kernel_size` its odd width, both in pixels;
-    at the borders the picture is mirrored, so no side may be below kernel_size // 2 + 1.
+    sigma: smallest and largest standard deviation of the Gaussian, in pixels.
+    kernel_size: its width in pixels, odd; less than twice the shorter side of the picture.
+    p: probability that a picture is blurred.
     Raises: SpecError where an option is out of range or a picture too small.
     """
     checks.above("gaussian_blur", "sigma", sigma[0], 0)

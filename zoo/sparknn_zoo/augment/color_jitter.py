@@ -18,9 +18,12 @@ def color_jitter(
 ) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W], C 1 or 3 -> the same shape, each picture with factors of its own, in a random order.
 
-    `brightness`, `contrast` and `saturation` draw factors from 1-value to 1+value (not below 0), `hue` a turn of the
-    colour circle from -value to +value, at most 0.5. On greyscale pictures only brightness and contrast act.
-    Hue costs more than the other three together: 0 leaves it out.
+    On greyscale pictures only brightness and contrast act. 0 leaves a part out; hue costs more than the other three.
+
+    brightness: largest change of the factor on all pixels, around 1.
+    contrast: largest change of the factor on the distance from the picture's mean grey, around 1.
+    saturation: largest change of the factor on the distance from the pixel's own grey, around 1.
+    hue: largest turn of the colour circle, either way; 0.5 is half of it.
     Raises: SpecError where an option is out of range.
     """
     for option, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):

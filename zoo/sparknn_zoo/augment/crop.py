@@ -18,8 +18,9 @@ from sparknn_zoo import checks
 def random_crop(*, padding: int = 4, fill: float = 0.0) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape: padded on all sides, then cut back at a place of its own for each picture.
 
-    `padding` is in pixels, `fill` the border's value, 0..1.
-    Raises: SpecError where `padding` is negative or `fill` outside 0..1.
+    padding: pixels added on every side, so the largest shift.
+    fill: value of the border, 0..1.
+    Raises: SpecError where the padding is negative or the fill outside 0..1.
     """
     checks.at_least("random_crop", "padding", padding, 0)
     checks.between("random_crop", "fill", fill, 0, 1)

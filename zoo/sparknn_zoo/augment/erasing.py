@@ -17,10 +17,12 @@ def random_erasing(
     ratio: tuple[float, float] = (0.3, 3.3),
     value: float = 0.0,
 ) -> Callable[[Tensor], Tensor]:
-    """float32[N, C, H, W] -> the same shape, with probability `p` a rectangle of each picture set to `value`.
+    """float32[N, C, H, W] -> the same shape, one rectangle blanked out in some pictures.
 
-    `scale` is the range of the rectangle's area as a share of the picture's, `ratio` that of its height over its
-    width, `value` in 0..1.
+    p: probability that a picture gets one.
+    scale: smallest and largest area of the rectangle, as a share of the picture's.
+    ratio: smallest and largest height of the rectangle, divided by its width.
+    value: what its pixels are set to, 0..1.
     Raises: SpecError where an option is out of range.
     """
     checks.between("random_erasing", "p", p, 0, 1)

@@ -17,18 +17,20 @@ SOURCE = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutiona
 
 @augmentation("random_horizontal_flip", main="p", source=SOURCE)
 def random_horizontal_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
-    """float32[N, C, H, W] -> the same shape, each picture mirrored left to right with probability `p`.
+    """float32[N, C, H, W] -> the same shape, some pictures mirrored left to right.
 
-    Raises: SpecError where `p` is outside 0..1.
+    p: probability that a picture is mirrored.
+    Raises: SpecError where it is outside 0..1.
     """
     return _flip("random_horizontal_flip", p, axis=3)
 
 
 @augmentation("random_vertical_flip", main="p", source=SOURCE)
 def random_vertical_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
-    """float32[N, C, H, W] -> the same shape, each picture mirrored top to bottom with probability `p`.
+    """float32[N, C, H, W] -> the same shape, some pictures mirrored top to bottom.
 
-    Raises: SpecError where `p` is outside 0..1.
+    p: probability that a picture is mirrored.
+    Raises: SpecError where it is outside 0..1.
     """
     return _flip("random_vertical_flip", p, axis=2)
 

@@ -16,8 +16,9 @@ def random_resized_crop(
 ) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape: a random part of each picture, bilinearly resized to the whole.
 
-    `scale` is the range of the part's area as a share of the picture's, `ratio` that of its width over its height.
-    Raises: SpecError where `scale` is outside 0..1, `ratio` not above 0, or a range is not ascending.
+    scale: smallest and largest area of the part, as a share of the picture's.
+    ratio: smallest and largest width of the part, divided by its height.
+    Raises: SpecError where an option is out of range.
     """
     scale = checks.ascending("random_resized_crop", "scale", scale, 0, 1)
     checks.above("random_resized_crop", "scale", scale[1], 0)

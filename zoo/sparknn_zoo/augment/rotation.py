@@ -11,10 +11,12 @@ from sparknn_zoo import checks
 
 @augmentation("random_rotation", main="degrees", source="Simard et al. 2003, Best Practices for CNNs, sec. 2")
 def random_rotation(*, degrees: float = 15.0) -> Callable[[Tensor], Tensor]:
-    """float32[N, C, H, W] -> the same shape, each picture turned about its centre by -`degrees` to +`degrees`.
+    """float32[N, C, H, W] -> the same shape, each picture turned about its centre.
 
     Bilinear; what comes in from outside the picture is 0 (black).
-    Raises: SpecError where `degrees` is outside 0..180.
+
+    degrees: largest turn, either way.
+    Raises: SpecError where it is outside 0..180.
     """
     checks.between("random_rotation", "degrees", degrees, 0, 180)
     rotate = kornia.RandomRotation(float(degrees), p=1.0)

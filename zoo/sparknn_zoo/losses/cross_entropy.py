@@ -18,7 +18,7 @@ from sparknn_zoo import checks
 def cross_entropy(*, label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor], Tensor]:
     """(logits float32[N, classes], target int64[N]) -> float32[N], in nats, one loss a row.
 
-    `label_smoothing` is the share of the target's probability that is spread evenly over all classes, 0..1.
+    label_smoothing: share of the target's probability that is spread evenly over all classes, 0..1.
     Raises: SpecError where it is outside that range.
     """
     checks.between("cross_entropy", "label_smoothing", label_smoothing, 0, 1)

@@ -22,8 +22,10 @@ def adamw(
 ) -> torch.optim.Optimizer:
     """AdamW on parameters, or on torch parameter groups, whose own settings go before these.
 
-    `lr` is the learning rate at the schedule's factor 1; a step shrinks weights by the share lr * `weight_decay`.
-    `betas` are the decays of the running mean and of the running square of the gradient.
+    lr: learning rate, where the schedule's factor is 1.
+    weight_decay: a step shrinks every weight by this share, times the learning rate.
+    betas: decay of the gradient's running mean, and of its running square.
+    eps: added to the root of the running square, against division by 0.
     Raises: SpecError where an option is out of range.
     """
     checks.above("adamw", "lr", lr, 0)

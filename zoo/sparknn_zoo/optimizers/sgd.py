@@ -21,8 +21,10 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """SGD on parameters, or on torch parameter groups, whose own settings go before these.
 
-    `lr` is the learning rate at the schedule's factor 1. `weight_decay` times the weight is added to the gradient.
-    `nesterov` looks ahead by the momentum; without momentum there is nothing to look ahead by, and it has no effect.
+    lr: learning rate, where the schedule's factor is 1.
+    momentum: share of the last step that is kept, 0..1.
+    weight_decay: this share of the weight is added to its gradient.
+    nesterov: look ahead by the momentum; without momentum it has no effect.
     Raises: SpecError where an option is out of range.
     """
     checks.above("sgd", "lr", lr, 0)

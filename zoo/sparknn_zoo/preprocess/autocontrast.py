@@ -16,9 +16,10 @@ from sparknn_zoo import checks
 def autocontrast(*, cutoff: float = 0.0) -> Callable[[Image.Image], Image.Image]:
     """Picture -> the same size, each channel's darkest level moved to 0 and its lightest to 255.
 
-    `cutoff` is the percentage of pixels that is left out at each end before the two are looked up, 0 to 49.
     A channel of a single level stays as it is.
-    Raises: SpecError where `cutoff` is outside that range.
+
+    cutoff: percentage of pixels left out at each end before the two levels are looked up, 0 to 49.
+    Raises: SpecError where it is outside that range.
     """
     checks.between("autocontrast", "cutoff", cutoff, 0, 49)
 

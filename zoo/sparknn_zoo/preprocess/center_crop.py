@@ -14,10 +14,12 @@ from sparknn_zoo.preprocess.geometry import Fill, Size, canvas, check_fill, heig
     source="Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, sec. 2",
 )
 def center_crop(*, size: Size, fill: Fill = 0) -> Callable[[Image.Image], Image.Image]:
-    """Picture of any size -> its middle `size` pixels: one number for a square, or [height, width].
+    """Picture of any size -> its middle; a side that is shorter than asked for is padded on both ends.
 
-    A side that is shorter than asked for is padded with `fill` on both ends: a grey level or
-    [red, green, blue], 0..255. Where the difference is odd, the extra pixel is cut or added at the right or bottom.
+    Where the difference is odd, the extra pixel is cut or added at the right or bottom.
+
+    size: pixels; one number for a square, or [height, width].
+    fill: of the padding; a grey level or [red, green, blue], 0..255.
     Raises: SpecError where a side is below 1 or a level outside 0..255.
     """
     height, width = height_width("center_crop", size)

@@ -12,15 +12,18 @@ from sparknn_zoo.preprocess.resize import FILTERS, Interpolation
 @preprocessor(
     "letterbox",
     main="size",
-    source="Redmon and Farhadi 2018, YOLOv3; the grey of 114 is Ultralytics YOLOv5's, https://github.com/ultralytics/yolov5",
+    source="Darknet, letterbox_image, https://github.com/pjreddie/darknet; the grey of 114 is Ultralytics YOLOv5's",
 )
 def letterbox(
     *, size: Size, fill: Fill = 114, interpolation: Interpolation = "bilinear"
 ) -> Callable[[Image.Image], Image.Image]:
-    """Picture of any size -> exactly `size` pixels, scaled to fit and centred on a ground of `fill`.
+    """Picture of any size -> exactly the size asked for: scaled to fit, aspect ratio kept, centred between bars.
 
-    `size` is one number for a square, or [height, width]; small pictures are enlarged. `fill` is a grey level or
-    [red, green, blue], 0..255. An odd pixel of padding goes to the right or bottom.
+    Small pictures are enlarged. An odd pixel of padding goes to the right or bottom.
+
+    size: pixels; one number for a square, or [height, width].
+    fill: of the bars; a grey level or [red, green, blue], 0..255.
+    interpolation: how new pixels are computed; all but nearest are antialiased, area averages what a pixel covers.
     Raises: SpecError where a side is below 1 or a level outside 0..255.
     """
     height, width = height_width("letterbox", size)

@@ -14,10 +14,11 @@ Padding = int | tuple[int, int] | tuple[int, int, int, int]
 
 @preprocessor("pad", main="padding", source="LeCun et al. 1998, Gradient-Based Learning, sec. II.B: 28x28 to 32x32")
 def pad(*, padding: Padding, fill: Fill = 0) -> Callable[[Image.Image], Image.Image]:
-    """Picture -> the same with a border of `fill`; `padding` is in pixels.
+    """Picture -> the same with a border.
 
-    One number pads every side, two are [left and right, top and bottom], four [left, top, right, bottom].
-    `fill` is a grey level or [red, green, blue], 0..255.
+    padding: pixels; one number for every side, two for [left and right, top and bottom], or four for
+    [left, top, right, bottom].
+    fill: of the border; a grey level or [red, green, blue], 0..255.
     Raises: SpecError where a padding is negative or there are not 1, 2 or 4 of them, or a level outside 0..255.
     """
     left, top, right, bottom = _sides(padding)

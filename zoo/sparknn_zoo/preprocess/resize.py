@@ -24,10 +24,12 @@ FILTERS = {
     source="Pillow, Image.resize: convolution-based resampling, https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters",
 )
 def resize(*, size: Size, interpolation: Interpolation = "bilinear") -> Callable[[Image.Image], Image.Image]:
-    """Picture of any size -> exactly `size` pixels: one number for a square, or [height, width].
+    """Picture of any size -> exactly the size asked for; the aspect ratio is not kept.
 
-    The aspect ratio is not kept: `letterbox` keeps it and adds bars, `center_crop` cuts instead.
-    Antialiased when it shrinks, except `nearest`; `area` averages the pixels that each new one covers.
+    To keep it, letterbox adds bars and center_crop cuts.
+
+    size: pixels; one number for a square, or [height, width].
+    interpolation: how new pixels are computed; all but nearest are antialiased, area averages what a pixel covers.
     Raises: SpecError where a side is below 1.
     """
     height, width = height_width("resize", size)

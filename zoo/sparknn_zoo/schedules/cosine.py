@@ -9,10 +9,12 @@ from sparknn_zoo import checks
 
 @schedule("cosine", main="final_factor", source="Loshchilov and Hutter 2017, SGDR; torch's CosineAnnealingLR")
 def cosine(steps: int, epoch_steps: int, *, final_factor: float = 0.0) -> Callable[[int], float]:
-    """Step number 0..steps-1 -> factor on the learning rate: from 1 towards `final_factor`, that of step `steps`.
+    """Step number 0..steps-1 -> factor on the learning rate: from 1 down along a half cosine.
 
     The values are those of torch's CosineAnnealingLR.
-    Raises: SpecError where `final_factor` is outside 0..1.
+
+    final_factor: factor after the last step, 0..1.
+    Raises: SpecError where it is outside 0..1.
     """
     checks.between("cosine", "final_factor", final_factor, 0, 1)
 

@@ -13,10 +13,13 @@ def one_cycle(
 ) -> Callable[[int], float]:
     """Step number 0..steps-1 -> factor on the learning rate: 1 / div_factor, up to 1, down to almost 0.
 
-    Both ways along a half cosine. `pct_start` is the share of the steps that go up, 0..1; the last step's factor is
-    1 / (div_factor * final_div_factor). The values are those of torch's OneCycleLR, whose momentum cycle is left out.
+    Both ways along a half cosine. The values are those of torch's OneCycleLR, whose momentum cycle is left out.
     A run of one step takes it at factor 1.
-    Raises: SpecError where `pct_start` is outside 0..1 or a divisor below 1.
+
+    pct_start: share of the steps that go up, 0..1.
+    div_factor: what the largest rate is divided by at the first step.
+    final_div_factor: what the first rate is divided by at the last step.
+    Raises: SpecError where the share is outside 0..1 or a divisor below 1.
     """
     checks.between("one_cycle", "pct_start", pct_start, 0, 1)
     checks.at_least("one_cycle", "div_factor", div_factor, 1)

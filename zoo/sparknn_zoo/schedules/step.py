@@ -8,10 +8,13 @@ from sparknn_zoo import checks
 
 @schedule("step", main="every", source="He et al. 2016, Deep Residual Learning, sec. 3.4; torch's StepLR")
 def step(steps: int, epoch_steps: int, *, every: int = 10, gamma: float = 0.1) -> Callable[[int], float]:
-    """Step number from 0 -> factor on the learning rate: times `gamma` after every `every` epochs.
+    """Step number from 0 -> factor on the learning rate: cut down every few epochs.
 
     The values are those of torch's StepLR, stepped once an epoch.
-    Raises: SpecError where `every` is below 1 or `gamma` not above 0 and at most 1.
+
+    every: epochs from one cut to the next.
+    gamma: what the rate is multiplied by at a cut, above 0 and at most 1.
+    Raises: SpecError where an option is out of range.
     """
     checks.at_least("step", "every", every, 1)
     checks.above("step", "gamma", gamma, 0)
