@@ -13,10 +13,10 @@ from pydantic import Field, PrivateAttr, ValidationError
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
 from sparknn_magic.spec.marks import Marks
-from sparknn_magic.spec.models import AStep, DataSpec, Source, Spec, Steps, Text, TrainSpec
+from sparknn_magic.spec.models import AStep, DataSpec, Name, Source, Spec, Steps, Text, TrainSpec
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
 from sparknn_magic.spec.values import Plain, attach_frames, is_frame
-from sparknn_magic.spec.words import problems, show
+from sparknn_magic.spec.words import more, problems, show
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A section with nothing under it (every line commented out, say) is as if it were not written.
@@ -27,7 +27,7 @@ class Experiment(Spec):
     """One experiment, checked: data, steps, network, training."""
 
     name: str | None = Field(default=None, description="name of the model in Python and in SQL")
-    task: Text = Field(description="what is learnt; `%sparknn zoo tasks` lists them", examples=["image-classification"])
+    task: Name = Field(description="what is learnt; `%sparknn zoo tasks` lists them", examples=["image-classification"])
     data: DataSpec = Field(description="the rows, their split and columns")
     preprocess: Steps = Field(
         default=(), description="steps on each picture before training and before every prediction"
@@ -159,8 +159,7 @@ def _first(error: ValidationError, value: Any, marks: Marks) -> SparkNNError:
         return (mark.line or 0, mark.column or 0) if mark is not None else (0, 0)
 
     first = min(found, key=place)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return marks.error(first.path, first.message + more, hint=first.hint, key=first.key)
+    return marks.error(first.path, first.message + more(found, error), hint=first.hint, key=first.key)
 
 
 def _check_name(name: Any, marks: Marks) -> None:
@@ -168,7 +167,7 @@ def _check_name(name: Any, marks: Marks) -> None:
         return
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         fixed = re.sub(r"\W", "_", str(name), flags=re.ASCII)
-        guess = f" Did you mean '{fixed}'?" if _NAME.fullmatch(fixed) else ""
+        guess = f" Did you mean '{fixed}'?" if _NAME.fullmatch(fixed) and len(fixed) <= 40 else ""
         message = f"{show(name)} cannot name a model: use letters, digits and _, and start with a letter.{guess}"
         raise marks.error(("name",), message)
     if iskeyword(name):

@@ -73,10 +73,15 @@ def error_at(
     if mark is None:
         return kind(message, hint=hint)
     if mark.origin is not None:
-        return kind(f"in `{mark.origin}`: {message}", hint=hint)
+        return kind(f"in `{cut(mark.origin, 80)}`: {message}", hint=hint)
     return kind(message, line=mark.line, column=mark.column, hint=hint)
 
 
 def dotted(path: Iterable[str | int]) -> str:
     """Return a path as the command line writes it: `preprocess.0.resize`."""
-    return ".".join(str(part) for part in path)
+    return ".".join(cut(str(part)) for part in path)
+
+
+def cut(text: str, length: int = 40) -> str:
+    """Return the text, or its beginning and three dots: an error is one or two lines, whatever it quotes."""
+    return text if len(text) <= length else text[:length] + "..."

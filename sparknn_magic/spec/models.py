@@ -24,6 +24,7 @@ from sparknn_magic.spec.values import Frame
 from sparknn_magic.spec.words import Words
 
 Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=100), Words("a name")]
 Scalar = str | int | float | bool | None
 SOURCE_KINDS = ("auto", "sql", "table", "path", "frame")
 
@@ -63,7 +64,7 @@ def to_plain(value: Any) -> Any:
 class Step(Spec):
     """A plugin by name, with options or one bare value: `relu`, `{resize: 32}`, `{adamw: {lr: 1e-3}}`."""
 
-    name: Text = Field(description="the plugin's name; `%sparknn zoo` lists them")
+    name: Name = Field(description="the plugin's name; `%sparknn zoo` lists them")
     options: dict[str, Any] = Field(default={}, description="its options by name")
     value: Any = Field(default=None, description="a bare value, which sets the plugin's main option")
 
@@ -78,7 +79,7 @@ def read_step(value: Any) -> Any:
     """Turn what stands in a cell into a `Step`."""
     if isinstance(value, Step):
         return value
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and 0 < len(value) <= 100:
         return Step(name=value)
     if not isinstance(value, Mapping) or not value:
         raise wrong("{path} must be a name, or one name with its options, not {value}.")
@@ -87,8 +88,8 @@ def read_step(value: Any) -> Any:
         hint = f"The options of '{name}' are indented under it, or stand in braces: `{name}: {{option: value}}`."
         raise wrong(f"{{path}} takes one name; '{others[0]}' is a second.", hint=hint, at=(others[0],), key=True)
     ((name, inner),) = value.items()
-    if not name:
-        raise wrong("{path} has an empty name.")
+    if not 0 < len(name) <= 100:
+        raise wrong("{path} must have a name of 1 to 100 characters.")
     if inner is None or isinstance(inner, Mapping):
         return Step(name=name, options=dict(inner or {}))
     return Step(name=name, value=inner)
@@ -248,9 +249,9 @@ class DataSpec(Spec):
     """The rows, their split, and the columns that matter."""
 
     train: ASource = Field(description="the training rows", examples=["SELECT image, label FROM products"])
-    validation: Split = Field(
+    validation: Split | None = Field(
         default=Fraction(share=0.1),
-        description="rows that choose the best epoch: a share, a source of their own, or a column",
+        description="rows that choose the best epoch: a share, a source of their own, a column; null: none",
     )
     test: Split | None = Field(default=None, description="rows that only the final figures are computed on")
     image: Text = Field(default="image", description="the column of pictures")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sparknn_magic.errors import SpecError, nearest
-from sparknn_magic.spec.marks import Marks, Path, dotted
+from sparknn_magic.spec.marks import Marks, Path, cut, dotted
 from sparknn_magic.spec.parse import MAX_DEPTH, parse_value
 
 # Where a step may stand as a bare name: `model: resnet18` is `model: {resnet18: {}}`.
@@ -19,16 +19,17 @@ def apply(words: Iterable[str], value: dict[str, Any], marks: Marks) -> None:
     """
     for word in words:
         path, new = _read(word)
-        _set(word, path, new, value, marks)
+        _set(cut(word, 80), path, new, value, marks)
 
 
 def _read(word: str) -> tuple[Path, Any]:
     keys, equals, text = word.partition("=")
     parts = [part.strip() for part in keys.split(".")]
+    word = cut(word, 80)
     if not equals or not all(parts):
         raise SpecError(f"in `{word}`: write key.path=value, for example `train.epochs=3`.")
     if len(parts) > MAX_DEPTH:
-        raise SpecError(f"in `{word[:40]}...`: this path has more than {MAX_DEPTH} parts.")
+        raise SpecError(f"in `{word}`: this path has more than {MAX_DEPTH} parts.")
     try:
         new = parse_value(text)
     except SpecError as error:
@@ -72,7 +73,7 @@ def _opened(word: str, here: Path, path: Path, inner: Any, marks: Marks) -> dict
         if written is not None:
             marks.keys[*here, inner] = written
         return {inner: None}
-    raise SpecError(f"in `{word}`: {dotted(here)} is a single value and has no '{wanted}' to set.")
+    raise SpecError(f"in `{word}`: {dotted(here)} is a single value and has no '{cut(wanted)}' to set.")
 
 
 def _check_step(word: str, here: Path, rest: Path, at: dict[str, Any]) -> None:
@@ -93,7 +94,7 @@ def _other_step(word: str, here: Path, name: str, rest: Path) -> SpecError:
         hint = f"An option of '{name}' is set by `{at}.{name}.{wanted}=...`."
     else:
         hint = f"`{at}={wanted}` chooses another."
-    return SpecError(f"in `{word}`: {at} is '{name}', not '{wanted}'.", hint=hint)
+    return SpecError(f"in `{word}`: {at} is '{cut(name)}', not '{cut(wanted)}'.", hint=hint)
 
 
 def _no_item(here: Path, key: str | int, items: list[Any]) -> str:

@@ -23,7 +23,7 @@ from ruamel.yaml.events import (
 )
 
 from sparknn_magic.errors import SpecError
-from sparknn_magic.spec.marks import Mark, Marks, Path
+from sparknn_magic.spec.marks import Mark, Marks, Path, cut
 from sparknn_magic.spec.yaml_words import reword, reword_crash
 
 # Text below these limits is read in well under a second by ruamel's scanner, which is pure Python.
@@ -167,12 +167,14 @@ class _Builder:
     def refuse(self, event: Any) -> None:
         if isinstance(event, AliasEvent):
             raise self.error(
-                f"'*{event.anchor}' is a YAML alias, and aliases are not read. Put text in quotes, or repeat the value."
+                f"'*{cut(event.anchor)}' is a YAML alias, and aliases are not read. Put text in quotes, or repeat it."
             )
         if event.anchor is not None:
-            raise self.error(f"'&{event.anchor}' is a YAML anchor, and anchors are not read. Put the text in quotes.")
+            raise self.error(
+                f"'&{cut(event.anchor)}' is a YAML anchor, and anchors are not read. Put the text in quotes."
+            )
         if event.ctag is not None:
-            tag = _short(str(event.ctag).replace("tag:yaml.org,2002:", "!!"))
+            tag = cut(str(event.ctag).replace("tag:yaml.org,2002:", "!!"))
             raise self.error(f"'{tag}' is a YAML tag, and tags are not read. Put the text in quotes.")
         self.values += 1
         if self.values > MAX_VALUES:
@@ -214,7 +216,7 @@ class _Builder:
         if key == "<<":
             raise self.error("'<<' is a YAML merge key, and merge keys are not read. Repeat the values.")
         if not isinstance(key, str):
-            shown = event.value or "empty"
+            shown = cut(event.value) or "empty"
             raise self.error(
                 f"a key must be text, not {shown}." + (f" Put it in quotes: '{shown}'." if key is not None else "")
             )
@@ -222,7 +224,7 @@ class _Builder:
         path = (*parent.path, key)
         if path in self.parsed.marks.keys:
             first = self.parsed.marks.keys[path]
-            raise self.error(f"the key '{_short(key)}' is written twice; the first is in line {first.line}.")
+            raise self.error(f"the key '{cut(key)}' is written twice; the first is in line {first.line}.")
         self.parsed.marks.keys[path] = self.last
         parent.key = key
 
@@ -244,7 +246,7 @@ class _Builder:
         if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
             number = math.inf if _NOT_FINITE.fullmatch(text) else float(text)
             if not math.isfinite(number):
-                raise self.error(f"{_short(text)} is not a finite number.")
+                raise self.error(f"{cut(text)} is not a finite number.")
             return number
         return text
 
@@ -252,12 +254,8 @@ class _Builder:
         # Python refuses to read integers of thousands of digits, so their length is looked at first.
         number = int(text, 0 if _PREFIXED.fullmatch(text) else 10) if len(text) <= 100 else MAX_INTEGER + 1
         if abs(number) > MAX_INTEGER:
-            raise self.error(f"{_short(text)} is too large a whole number; at most {MAX_INTEGER} fits.")
+            raise self.error(f"{cut(text)} is too large a whole number; at most {MAX_INTEGER} fits.")
         return number
 
     def error(self, message: str) -> SpecError:
         return SpecError(message, line=self.last.line, column=self.last.column)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:40] + "..."

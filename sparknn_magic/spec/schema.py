@@ -15,7 +15,7 @@ from sparknn_magic.errors import PluginError, SparkNNError
 from sparknn_magic.plugin import Item
 from sparknn_magic.spec.marks import Path
 from sparknn_magic.spec.models import Step
-from sparknn_magic.spec.words import problems
+from sparknn_magic.spec.words import more, problems
 
 
 def options_model(item: Item) -> type[BaseModel]:
@@ -85,6 +85,5 @@ def validate_options(item: Item, step: Step, error: Callable[..., SparkNNError],
     except ValidationError as failed:
         found = problems(failed, model, given, base, item.name)
         first = min(found, key=lambda p: list(given).index(str(p.path[len(base)])) if len(p.path) > len(base) else -1)
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise error(first.path, first.message + more, hint=first.hint, key=first.key) from None
+        raise error(first.path, first.message + more(found, failed), hint=first.hint, key=first.key) from None
     return options.model_dump(by_alias=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparknn_magic.errors import did_you_mean
-from sparknn_magic.spec.marks import Marks, Path, dotted
+from sparknn_magic.spec.marks import Marks, Path, cut, dotted
 from sparknn_magic.spec.parse import MAX_DEPTH, MAX_INTEGER, MAX_VALUES
 
 # Where the rows of a DataFrame may be read from.
@@ -103,10 +103,10 @@ class Plain:
             name = whole.group(1)
             if name not in self.variables:
                 known = [n for n in self.variables if isinstance(n, str) and not n.startswith("_")]
-                raise self.marks.error(path, f"there is no variable named '{name}'.{did_you_mean(name, known)}")
+                raise self.marks.error(path, f"there is no variable named '{cut(name)}'.{did_you_mean(name, known)}")
             return self.copy(self.variables[name], path, name, look_up=False)
         if _BRACES.fullmatch(text.strip()):
-            message = f"`{text.strip()}` is not a variable's name; no attributes, no calls."
+            message = f"`{cut(text.strip())}` is not a variable's name; no attributes, no calls."
             hint = "Give the value a name in Python first, and write that name."
             raise self.marks.error(path, message, hint=hint)
         if "${" in text:

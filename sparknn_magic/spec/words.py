@@ -10,8 +10,8 @@ import annotated_types as bound
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from sparknn_magic.errors import did_you_mean
-from sparknn_magic.spec.marks import Path, dotted
+from sparknn_magic.errors import did_you_mean, nearest
+from sparknn_magic.spec.marks import Path, cut, dotted
 from sparknn_magic.spec.values import Frame
 
 TYPES = {
@@ -36,6 +36,7 @@ BOUND_ERRORS = {
     "less_than_equal": ("le", "at most"),
 }
 
+MAX_WORDED = 100  # errors beyond these are not even counted
 SPLIT_TAGS = ("<source>", "<fraction>", "<column>")  # how pydantic's paths tell the three forms of a split apart
 
 
@@ -62,7 +63,7 @@ def problems(error: ValidationError, model: type[BaseModel], value: Any, base: P
     """
     found: dict[Path, Problem] = {}
     branches: dict[Path, int] = {}
-    for item in error.errors(include_url=False):
+    for item in error.errors(include_url=False)[:MAX_WORDED]:
         loc = item["loc"]
         if loc[:1] == ("data",) and loc[2:3] and loc[2] in SPLIT_TAGS and loc[1] != "train":
             loc = loc[:2] + loc[3:]
@@ -110,18 +111,20 @@ def _problem(
 
 def _unknown(key: str, model: type[BaseModel], parent: str, owner: str) -> str:
     known = known_keys(model)
-    sections = [
-        name for name, field in model.model_fields.items() for m in _models_in(field.annotation) if key in known_keys(m)
-    ]
+    inner = [(name, m) for name, field in model.model_fields.items() for m in _models_in(field.annotation)]
+    sections = [name for name, m in inner if key in known_keys(m)]
     if ":" in key and key.split(":")[0] in known:
         guess = f" Write '{key.replace(':', ': ', 1)}', with a space after the colon."
     elif sections:
         guess = f" It belongs under '{sections[0]}'."
     else:
-        guess = did_you_mean(key, known)
+        # Of the keys one level down too: 'epoch' beside 'train' is 'train.epochs'.
+        near = {key: f"{name}.{key}" for name, m in inner for key in known_keys(m)} | {key: key for key in known}
+        match = nearest(key, near)
+        guess = f" Did you mean '{near[match]}'?" if match else ""
     if owner:
-        return f"{owner} has no option '{key}'.{guess or _listed(known)}"
-    return f"unknown key '{key}'" + (f" in '{parent}'" if parent else "") + f".{guess or _listed(known)}"
+        return f"{owner} has no option '{cut(key)}'.{guess or _listed(known)}"
+    return f"unknown key '{cut(key)}'" + (f" in '{parent}'" if parent else "") + f".{guess or _listed(known)}"
 
 
 def _listed(known: list[str]) -> str:
@@ -134,6 +137,13 @@ def _missing(key: str, field: FieldInfo | None, parent: str, owner: str) -> tupl
     if owner:
         return f"{owner} needs the option '{key}'" + (f": {describe_field(field)}." if field else "."), hint
     return f"the key '{key}' is missing" + (f" in '{parent}'." if parent else "."), hint
+
+
+def more(found: list[Problem], error: ValidationError) -> str:
+    """Return " (and 2 more)" for three problems, "" for one."""
+    if error.error_count() > MAX_WORDED:
+        return " (and many more)"
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
 
 
 def known_keys(model: Any) -> list[str]:
@@ -266,7 +276,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"'{value}'" if len(value) <= 40 else f"'{value[:40]}...'"
+        return f"'{cut(value)}'"
     if isinstance(value, Mapping):
         return "a mapping" if value else "an empty mapping"
     if isinstance(value, list | tuple):
