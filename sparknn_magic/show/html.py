@@ -1,0 +1,119 @@
+"""Results as HTML for a notebook's output: no scripts, nothing loaded, and the colours of the notebook's own theme."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sparknn_magic.plugin import Item
+from sparknn_magic.registry import Failure
+from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
+from sparknn_magic.show.markup import Markup, el, join, linked
+from sparknn_magic.show.style import NOTEBOOK
+from sparknn_magic.show.text import model_facts
+from sparknn_magic.show.words import amount, count, duration, figure, percent, plain, plural, shorten, size, step_text
+
+MOST_CLASSES = 100  # in the table of classes that unfolds
+
+
+def model_html(meta: Mapping[str, Any]) -> str:
+    """Return a compact summary of a bundle's meta: headline figures, what the model is, and the classes to unfold."""
+    model = meta.get("model") or {}
+    said = " · ".join(s for s in (plain(meta["task"]), step_text(model) if model else "") if s)
+    facts = [el("tr", el("th", name), el("td", linked(value))) for name, value in model_facts(meta)]
+    return _scoped(
+        el("div", plain(meta["name"]), cls="title"),
+        el("div", said, cls="soft"),
+        _tiles(meta),
+        _classes(meta["metrics"]) if meta.get("metrics") else None,
+        el("details", el("summary", "About the model"), el("table", el("tbody", *facts), cls="facts")),
+    )
+
+
+def metrics_html(metrics: Mapping[str, Any]) -> str:
+    """Return the figures of a metrics dict, the table of classes unfolded."""
+    return _scoped(el("div", *_metric_tiles(metrics), cls="tiles"), _classes(metrics, open_=True))
+
+
+def zoo_html(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
+    """Return the plugins by kind and task as tables: name, summary, source; then those that do not load, and why."""
+    many = len({package_of(i) for i in items}) > 1
+    parts: list[Any] = []
+    for heading, group in zoo_groups(items).items():
+        columns = zoo_columns(group, many_packages=many)
+        titles = [title for title, _ in columns]
+        rows = [_item_row(titles, row) for row in zip(*(cells for _, cells in columns), strict=True)]
+        head = el("thead", el("tr", *(el("th", title) for title in titles)))
+        parts += [el("div", f"{heading} ({len(group)})", cls="title"), el("table", head, el("tbody", *rows))]
+    if failures:
+        rows = [el("tr", el("th", plain(f.name)), el("td", f.kind), el("td", plain(f.reason))) for f in failures]
+        parts += [el("div", f"do not load ({len(failures)})", cls="title failed"), el("table", el("tbody", *rows))]
+    parts.append(
+        el("div", el("code", "%sparknn help NAME"), " shows the options of one, and a cell to paste.", cls="soft")
+    )
+    return _scoped(*parts)
+
+
+def _scoped(*parts: Any) -> str:
+    return str(el("div", el("style", Markup(NOTEBOOK)), *parts, cls="sparknn"))
+
+
+def _item_row(titles: Sequence[str], cells: Sequence[str]) -> Markup:
+    return el(
+        "tr", *(_item_cell(title, plain(cell) if cell else "") for title, cell in zip(titles, cells, strict=True))
+    )
+
+
+def _item_cell(title: str, cell: str) -> Markup:
+    if title == "name":
+        return el("th", el("code", cell))
+    return el("td", linked(cell) if title == "source" else cell)
+
+
+def _tile(value: str, name: str) -> Markup:
+    return el("div", el("b", value), el("span", name), cls="tile")
+
+
+def _metric_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    baseline = f"accuracy (baseline {percent(metrics['baseline_accuracy'])})"
+    tiles = [_tile(percent(metrics["accuracy"], 2), baseline), _tile(figure(metrics["macro"]["f1"]), "macro F1")]
+    if metrics.get("top5_accuracy") is not None:
+        tiles.append(_tile(percent(metrics["top5_accuracy"], 2), "top-5 accuracy"))
+    tiles.append(_tile(figure(metrics["log_loss"]), "log loss, nats a row"))
+    left_out = metrics["errors"] + metrics["unknown_labels"]
+    tiles.append(_tile(count(metrics["rows"]), "rows" + (f", {count(left_out)} not counted" if left_out else "")))
+    return tiles
+
+
+def _tiles(meta: Mapping[str, Any]) -> Markup:
+    training, model = meta.get("training") or {}, meta.get("model") or {}
+    tiles = _metric_tiles(meta["metrics"]) if meta.get("metrics") else []
+    if training:
+        tiles.append(_tile(duration(training.get("seconds")), plural(training["epochs"], "epoch")))
+    if model.get("parameters") is not None:
+        tiles.append(_tile(amount(model["parameters"]), "parameters"))
+    if meta.get("size_bytes"):
+        tiles.append(_tile(size(meta["size_bytes"]), "model.onnx"))
+    return el("div", *tiles, cls="tiles")
+
+
+def _classes(metrics: Mapping[str, Any], *, open_: bool = False) -> Markup:
+    classes, note = metrics["per_class"], None
+    if len(classes) > MOST_CLASSES:
+        shown = sorted(classes, key=lambda c: (c["support"] == 0, c["f1"]))[:MOST_CLASSES]
+        note = el("div", f"The {MOST_CLASSES} classes with the lowest F1 of {len(classes)}.", cls="soft")
+        classes = shown
+    titles = ("class", "precision", "recall", "F1", "rows")
+    head = el("tr", *(el("th", title, cls="num" if i else None) for i, title in enumerate(titles)))
+    rows = [
+        el("tr", el("th", shorten(c["label"], 40)), *_three(c), el("td", count(c["support"]), cls="num"))
+        for c in classes
+    ]
+    rows += [
+        el("tr", el("td", f"{name} average"), *_three(metrics[name]), el("td", count(metrics["rows"]), cls="num"))
+        for name in ("macro", "weighted")
+    ]
+    table = el("table", el("thead", head), el("tbody", *rows))
+    return el("details", el("summary", "Classes"), note, table, open="open" if open_ else None)
+
+
+def _three(figures: Mapping[str, float]) -> Markup:
+    return join(el("td", figure(figures[name]), cls="num") for name in ("precision", "recall", "f1"))

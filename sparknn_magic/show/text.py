@@ -1,0 +1,222 @@
+"""Results as plain text of fixed width: for a terminal, a log, and the text half of a notebook's output."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sparknn_magic.show.catalogue import item_help, zoo_table
+from sparknn_magic.show.words import (
+    amount,
+    count,
+    duration,
+    figure,
+    options_text,
+    plain,
+    plural,
+    shape_text,
+    shorten,
+    size,
+    step_text,
+    table,
+)
+
+__all__ = ["item_help", "metrics_table", "model_text", "plan_text", "zoo_table"]
+
+MOST_CLASSES = 24  # in a table of classes; of more, the worst are shown
+LABEL = 32  # columns of a class's name
+
+
+def metrics_table(metrics: Mapping[str, Any], *, evaluated_on: str | None = None) -> str:
+    """Return the figures of a metrics dict: the overall ones beside the baseline, then a line for each class.
+
+    Of more than 24 classes the 20 with the lowest F1 are shown, and how many are left out is said.
+    """
+    return f"{_overall(metrics, evaluated_on)}\n\n{_per_class(metrics)}\n"
+
+
+def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
+    baseline = f"always the most frequent class: {figure(metrics['baseline_accuracy'])}"
+    rows = [
+        ["rows", count(metrics["rows"]), _left_out(metrics)],
+        ["accuracy", figure(metrics["accuracy"]), baseline],
+        ["macro F1", figure(metrics["macro"]["f1"]), "mean over the classes"],
+        ["log loss", figure(metrics["log_loss"]), "nats a row"],
+    ]
+    if metrics["top5_accuracy"] is not None:
+        rows.insert(2, ["top-5 accuracy", figure(metrics["top5_accuracy"]), ""])
+    if evaluated_on:
+        rows[0][2] = f"of the {plain(evaluated_on)} split" + (f", {rows[0][2]}" if rows[0][2] else "")
+    return table(rows, "lrl")
+
+
+def _left_out(metrics: Mapping[str, Any]) -> str:
+    parts = []
+    if metrics["errors"]:
+        parts.append(f"{count(metrics['errors'])} without a prediction")
+    if metrics["unknown_labels"]:
+        parts.append(f"{count(metrics['unknown_labels'])} with an unknown label")
+    return f"not counted: {', '.join(parts)}" if parts else ""
+
+
+def _per_class(metrics: Mapping[str, Any]) -> str:
+    classes, note = metrics["per_class"], ""
+    if len(classes) > MOST_CLASSES:
+        shown = sorted(classes, key=lambda c: (c["support"] == 0, c["f1"]))[: MOST_CLASSES - 4]
+        note = (
+            f"\n… {plural(len(classes) - len(shown), 'class', 'classes')} with a higher F1, or without rows, left out"
+        )
+        classes = shown
+    rows = [["class", "precision", "recall", "F1", "rows"]]
+    rows += [[shorten(c["label"], LABEL), *_three(c), count(c["support"])] for c in classes]
+    averages = [
+        ["macro average", *_three(metrics["macro"]), count(metrics["rows"])],
+        ["weighted average", *_three(metrics["weighted"]), count(metrics["rows"])],
+    ]
+    lines = table([*rows, *averages], "lrrrr").split("\n")
+    rule = "-" * max(len(line) for line in lines)
+    return "\n".join([lines[0], rule, *lines[1:-2]]) + note + "\n" + "\n".join([rule, *lines[-2:]])
+
+
+def _three(figures: Mapping[str, float]) -> list[str]:
+    return [figure(figures[name]) for name in ("precision", "recall", "f1")]
+
+
+def model_text(meta: Mapping[str, Any]) -> str:
+    """Return what `sparknn show` prints of a bundle's meta: the model, its training and how good it is."""
+    blocks = [_heading(meta), table(model_facts(meta), "ll")]
+    if meta.get("metrics"):
+        blocks.append(metrics_table(meta["metrics"], evaluated_on=meta.get("evaluated_on")).rstrip())
+    files = [["model.onnx", size(meta.get("size_bytes")), ""]] if meta.get("size_bytes") else []
+    digests = meta.get("files") or {}
+    files = [
+        [name, size(meta.get("size_bytes")) if name == "model.onnx" else "", d[:16]] for name, d in digests.items()
+    ] or files
+    if files:
+        blocks.append("files\n" + table(files, "lrl", indent="  "))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _heading(meta: Mapping[str, Any]) -> str:
+    title = f"{plain(meta['name'])}: {plain(meta['task'])}"
+    return f"{title}\n{'=' * len(title)}"
+
+
+def model_facts(meta: Mapping[str, Any]) -> list[list[str]]:
+    """Return the lines `name  value` of a model; only those that the meta has something for."""
+    model, training = meta.get("model") or {}, meta.get("training") or {}
+    facts = [
+        ("architecture", step_text(model) if model else None),
+        ("", _source(model)),
+        (
+            "parameters",
+            f"{amount(model['parameters'])} ({count(model['parameters'])})" if "parameters" in model else None,
+        ),
+        ("classes", _classes(meta.get("classes") or [])),
+        ("input", shape_text(meta["input"]) if meta.get("input") else None),
+        ("preprocessing", ", ".join(step_text(s) for s in meta.get("preprocess") or []) or "none"),
+        ("pixels", _statistics(meta.get("statistics") or {})),
+        ("training", _training(training)),
+        ("", _speed(training)),
+        ("rows", rows_text(meta.get("rows") or {})),
+        ("parity", parity_text(meta.get("parity") or {})),
+        ("created", str(meta["created"]) if meta.get("created") else None),
+    ]
+    return [[name, value] for name, value in facts if value]
+
+
+def _source(model: Mapping[str, Any]) -> str | None:
+    parts = [plain(model[k]) for k in ("source", "licence") if model.get(k)]
+    return "; ".join(parts) or None
+
+
+def _classes(classes: Sequence[str]) -> str | None:
+    if not classes:
+        return None
+    names = ", ".join(shorten(c, 24) for c in classes[:12])
+    return f"{len(classes)}: {names}" + (f", and {len(classes) - 12} more" if len(classes) > 12 else "")
+
+
+def _statistics(statistics: Mapping[str, Sequence[float]]) -> str | None:
+    if not statistics:
+        return None
+    mean, std = (", ".join(f"{x:.4f}" for x in statistics[k]) for k in ("mean", "std"))
+    return f"mean {mean}, deviation {std} (of 0..1)"
+
+
+def _training(training: Mapping[str, Any]) -> str | None:
+    if not training:
+        return None
+    best = training.get("best_epoch")
+    parts = [
+        plural(training["epochs"], "epoch") + (f" (best: {best})" if best else ""),
+        f"in {duration(training.get('seconds'))}",
+        f"batch {training['batch_size']}" if "batch_size" in training else "",
+        f"seed {training['seed']}" if training.get("seed") is not None else "",
+    ]
+    return ", ".join(p for p in parts if p)
+
+
+def _speed(training: Mapping[str, Any]) -> str | None:
+    if not training.get("workers"):
+        return None
+    place = f"{plural(training['workers'], 'worker')} on {plain(training.get('device', '?'))}"
+    precision = f", {plain(training['precision'])}" if training.get("precision") else ""
+    rate = f", {count(training['rows_per_second'])} rows/s" if training.get("rows_per_second") else ""
+    return place + precision + rate
+
+
+def rows_text(rows: Mapping[str, Any]) -> str | None:
+    """Return the rows of each split, and how many were dropped for which reason."""
+    parts = [f"{count(rows[k])} {k}" for k in ("train", "validation", "test") if rows.get(k) is not None]
+    parts += [f"{count(d['rows'])} dropped ({plain(d['reason'])})" for d in rows.get("dropped") or []]
+    return ", ".join(parts) or None
+
+
+def parity_text(parity: Mapping[str, Any]) -> str | None:
+    """Return how far ONNX Runtime and PyTorch are from each other, in words."""
+    if not parity:
+        return None
+    changed = parity["changed_decisions"]
+    decisions = "no decision changed" if not changed else f"{plural(changed, 'decision')} changed"
+    return (
+        f"ONNX Runtime and PyTorch differ by at most {parity['max_difference']:.1e} "
+        f"on {plural(parity['rows'], 'row')}, {decisions}"
+    )
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """Return what `--dry-run` prints: everything that was checked, and what would be run. Any key may be missing."""
+    model, train = plan.get("model") or {}, plan.get("train") or {}
+    steps = [step_text(s) if isinstance(s, Mapping) else plain(s) for s in plan.get("preprocess") or []]
+    columns = [f"{plain(name)} {plain(kind)}" for name, kind in plan.get("columns") or []]
+    shape = plan.get("input") or {}
+    long = {"h": "height", "w": "width", "c": "channels"}
+    facts = [
+        ("source", plan.get("source")),
+        ("columns", ", ".join(columns)),
+        ("splits", _mapping(plan.get("splits"))),
+        ("preprocess", ", ".join(steps)),
+        ("input", shape_text({long.get(k, k): v for k, v in shape.items()}) if shape else None),
+        ("classes", plan.get("classes") if plan.get("classes") is not None else "counted when the rows are read"),
+        ("model", step_text(model) if model.get("name") else None),
+        ("parameters", count(model["parameters"]) if model.get("parameters") is not None else None),
+        ("train", _mapping(train)),
+        ("workers", _workers(plan)),
+        ("export", plan.get("export")),
+    ]
+    head = f"dry run of {plain(plan.get('name', 'the experiment'))}"
+    head += f": {plain(plan['task'])}" if plan.get("task") else ""
+    lines = [["  " + name, plain(value)] for name, value in facts if value not in (None, "")]
+    return f"{head}\n{table(lines, 'll')}\nNothing was trained and nothing was written.\n"
+
+
+def _mapping(value: Any) -> str | None:
+    if not value:
+        return None
+    return options_text(value) if isinstance(value, Mapping) else plain(value)
+
+
+def _workers(plan: Mapping[str, Any]) -> str | None:
+    if plan.get("workers") is None:
+        return None
+    slots = plan.get("slots")
+    return f"{plan['workers']}" + (f" of {plural(slots, 'slot')}" if slots is not None else "")

@@ -1,0 +1,168 @@
+"""Numbers, sizes and labels as people read them; columns that line up. Standard library only."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MISSING = "-"
+_JOINERS = "\u200c\u200d"  # invisible, and part of how Persian and some emoji are spelled
+
+
+def count(n: float | None) -> str:
+    """1234567 -> '1,234,567'."""
+    return MISSING if n is None else f"{n:,.0f}"
+
+
+def figure(x: float | None) -> str:
+    """0.91234 -> '0.9123'."""
+    return MISSING if x is None else f"{x:.4f}"
+
+
+def percent(x: float | None, digits: int = 1) -> str:
+    """0.91234 -> '91.2%'. Only what is all, or nothing, is written as 100% or 0%."""
+    if x is None:
+        return MISSING
+    text = f"{100 * x:.{digits}f}"
+    least = 10.0**-digits
+    if float(text) == 100 and x < 1:
+        text = f"{100 - least:.{digits}f}"
+    if float(text) == 0 and x > 0:
+        text = f"<{least:.{digits}f}"
+    return text + "%"
+
+
+def amount(n: float | None) -> str:
+    """11173962 -> '11.2 M'."""
+    if n is None:
+        return MISSING
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if n >= factor * 0.9995:
+            return f"{n / factor:.3g}{unit}" if n < factor * 999.5 else f"{n / factor:,.0f}{unit}"
+    return f"{n:.0f}"
+
+
+def size(n: float | None) -> str:
+    """44712345 bytes -> '44.7 MB'."""
+    return MISSING if n is None else (amount(n) + "B" if n >= 999.5 else f"{n:.0f} bytes")
+
+
+def duration(seconds: float | None) -> str:
+    """200 -> '3 min 20 s'."""
+    if seconds is None:
+        return MISSING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """(1, 'row') -> '1 row'; (2, 'class', 'classes') -> '2 classes'."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def plain(text: object) -> str:
+    """Return a label on one line: line breaks, control and direction marks as escapes, blanks at the ends quoted."""
+    label = "".join(_visible(c) for c in str(text))
+    return f"'{label}'" if label != label.strip() or not label else label
+
+
+def _visible(c: str) -> str:
+    hidden = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _JOINERS
+    return c.encode("unicode_escape").decode() if hidden else c
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal the text takes: 2 for a Chinese character or an emoji."""
+    return sum(_cells(c) for c in text)
+
+
+def _cells(c: str) -> int:
+    if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def shorten(text: object, limit: int) -> str:
+    """Return a label of at most `limit` columns, cut at the end with an ellipsis."""
+    label = plain(text)
+    if width(label) <= limit:
+        return label
+    kept, used = "", 0
+    for c in label:
+        used += _cells(c)
+        if used > limit - 1:
+            break
+        kept += c
+    return kept.rstrip() + "…"
+
+
+def table(rows: Sequence[Sequence[str]], align: str, *, indent: str = "") -> str:
+    """Return rows of texts as columns two blanks apart. `align` has a letter for each column: l or r."""
+    if not rows:
+        return ""
+    widths = [max(width(row[i]) for row in rows) for i in range(len(align))]
+    return "\n".join(
+        (indent + "  ".join(_pad(cell, w, a) for cell, w, a in zip(row, widths, align, strict=True))).rstrip()
+        for row in rows
+    )
+
+
+def _pad(cell: str, columns: int, align: str) -> str:
+    blank = " " * (columns - width(cell))
+    return blank + cell if align == "r" else cell + blank
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """{'size': 32} -> 'size: 32'."""
+    return ", ".join(f"{name}: {value_text(value)}" for name, value in options.items())
+
+
+def value_text(value: Any) -> str:
+    """Return a plain value as YAML writes it on one line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + options_text(value) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(value_text(v) for v in value) + "]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return plain(value)
+
+
+def step_text(step: Mapping[str, Any]) -> str:
+    """{'name': 'resize', 'options': {'size': 32}} -> 'resize {size: 32}'."""
+    name, options = plain(step.get("name", step.get("ref", "?"))), step.get("options") or {}
+    return f"{name} {{{options_text(options)}}}" if options else name
+
+
+def shape_text(shape: Mapping[str, Any]) -> str:
+    """{'height': 28, 'width': 28, 'channels': 1} -> '28 x 28, grey'."""
+    colour = {1: "grey", 3: "colour (RGB)"}.get(shape.get("channels"), f"{shape.get('channels')} channels")  # type: ignore[arg-type]
+    return f"{shape.get('height')} x {shape.get('width')}, {colour}"
+
+
+def yaml_text(value: Any) -> str:
+    """Return plain values as YAML text, keys in their order, tuples as lists."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml, out = YAML(), StringIO()
+    yaml.width = 100
+    yaml.allow_unicode = True
+    yaml.dump(_plain_values(value), out)
+    return out.getvalue().removesuffix("...\n")
+
+
+def _plain_values(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain_values(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_values(v) for v in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

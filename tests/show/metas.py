@@ -1,0 +1,141 @@
+"""The meta dicts of bundles, as `bundle.json` has them: input data for what shows them."""
+
+from typing import Any
+
+import numpy as np
+
+FASHION = [
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+]  # fmt: skip
+HOSTILE = "<img src=x onerror=alert(1)>"
+STRANGE = [
+    HOSTILE,
+    "$x^2$ & $\\frac",
+    "`a` | **b**",
+    "two\nlines",
+    "猫と犬",
+    "قميص",
+    "👟 shoe",
+    "x" * 300,
+    "",
+    "# title",
+]
+
+
+def metrics_of(classes: list[str], rows: int = 2000, right: float = 0.9, seed: int = 0) -> dict[str, Any]:
+    """Return the metrics of a made-up model that is right in about `right` of the rows."""
+    rng, k = np.random.default_rng(seed), len(classes)
+    true = rng.integers(0, k, rows)
+    near = np.clip(true + rng.integers(-2, 3, rows), 0, k - 1)
+    guess = np.where(rng.random(rows) < right, true, near)
+    confusion = np.zeros((k, k), int)
+    np.add.at(confusion, (true, guess), 1)
+    hits, support, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    precision, recall = hits / np.maximum(said, 1), hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + said, 1)
+    each = {"precision": precision, "recall": recall, "f1": f1}
+    return {
+        "rows": rows,
+        "errors": 3,
+        "unknown_labels": 2,
+        "accuracy": float(hits.sum() / rows),
+        "top5_accuracy": 0.9987 if k > 5 else None,
+        "log_loss": 0.2731,
+        "baseline_accuracy": float(support.max() / rows),
+        "macro": {name: float(v.mean()) for name, v in each.items()},
+        "weighted": {name: float(v @ support / rows) for name, v in each.items()},
+        "per_class": [
+            {"label": c, "support": int(support[i]), **{name: float(v[i]) for name, v in each.items()}}
+            for i, c in enumerate(classes)
+        ],
+        "confusion": confusion.tolist(),
+    }
+
+
+def history_of(epochs: int, *, validated: bool = True) -> list[dict[str, Any]]:
+    """Return the epoch dicts of a run that learns, then overfits a little."""
+    made = []
+    for e in range(1, epochs + 1):
+        train, held = 0.15 + 1.1 * 0.72**e, 0.27 + 0.9 * 0.68**e + 0.004 * max(0, e - 7)
+        made.append(
+            {
+                "epoch": e,
+                "train_loss": train,
+                "train_accuracy": 1 - train * 0.36,
+                "validation_loss": held if validated else None,
+                "validation_accuracy": 1 - held * 0.34 if validated else None,
+                "learning_rate": 1e-3,
+                "seconds": 11.4,
+                "rows_per_second": 8123.0,
+            }
+        )
+    return made
+
+
+def meta_of(classes: list[str] | None = None, epochs: int = 10, *, validated: bool = True) -> dict[str, Any]:
+    """Return a whole meta dict."""
+    classes = FASHION if classes is None else classes
+    model = {"name": "resnet8", "ref": "sparknn_zoo.vision.resnet_cifar:resnet8", "options": {"width": 16}}
+    return {
+        "format": 1,
+        "name": "fashion",
+        "task": "image-classification",
+        "created": "2026-05-04T10:11:12+00:00",
+        "spec": {
+            "task": "image-classification",
+            "data": {
+                "train": "SELECT image, label FROM fashion_mnist",
+                "validation": "10%",
+                "test": "fashion_mnist_test",
+            },
+            "preprocess": [{"resize": {"size": 28}}],
+            "augment": ["random_horizontal_flip", {"random_crop": {"padding": 2}}],
+            "model": {"resnet8": {"width": 16}},
+            "train": {"epochs": epochs, "batch_size": 256, "optimizer": {"adamw": {"lr": 0.001}}, "workers": 2},
+            "export": "models/fashion",
+        },
+        "classes": classes,
+        "input": {"height": 28, "width": 28, "channels": 1},
+        "preprocess": [
+            {"name": "resize", "ref": "sparknn_zoo.preprocess.resize:resize", "options": {"size": 28}},
+            {"name": "grayscale", "ref": "sparknn_zoo.preprocess.grayscale:grayscale", "options": {}},
+        ],
+        "statistics": {"mean": [0.2860], "std": [0.3530]},
+        "model": {
+            **model,
+            "parameters": 77850,
+            "source": "He et al. 2016, Deep Residual Learning for Image Recognition, arXiv:1512.03385",
+            "licence": "Apache-2.0",
+        },
+        "opset": 18,
+        "size_bytes": 321456,
+        "training": {
+            "epochs": epochs,
+            "best_epoch": min(7, epochs),
+            "seconds": 11.4 * epochs,
+            "rows_per_second": 8123.4,
+            "workers": 2,
+            "device": "cpu",
+            "precision": "float32",
+            "seed": 1,
+            "batch_size": 256,
+            "history": history_of(epochs, validated=validated),
+        },
+        "rows": {
+            "train": 9000,
+            "validation": 1000,
+            "test": 2000,
+            "dropped": [{"reason": "the file is cut short", "rows": 4}, {"reason": "label is null", "rows": 1}],
+        },
+        "metrics": metrics_of(classes),
+        "evaluated_on": "test",
+        "parity": {
+            "rows": 1000,
+            "max_difference": 2.4e-7,
+            "changed_decisions": 0,
+            "accuracy_torch": 0.912,
+            "accuracy_onnx": 0.912,
+        },
+        "versions": {"sparknn-magic": "0.1.0", "torch": "2.13.0", "onnxruntime": "1.31.1", "pyspark": "4.3.0"},
+        "files": {"model.onnx": "ab12" * 16, "model.safetensors": "cd34" * 16},
+    }
