@@ -1,3 +1,45 @@
-"""sparknn-magic: train and run neural networks on Apache Spark from one notebook cell."""
+"""sparknn-magic: train and run neural networks on Apache Spark from one notebook cell.
+
+All names are imported when they are first used: executors import this file too.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_NAMES = {
+    "train": "sparknn_magic.run",
+    "dry_run": "sparknn_magic.run",
+    "load": "sparknn_magic.model",
+    "Model": "sparknn_magic.model",
+    "sample": "sparknn_magic.samples",
+    "session": "sparknn_magic.session",
+    "SparkNNError": "sparknn_magic.errors",
+}
+__all__ = ["Model", "SparkNNError", "dry_run", "load", "load_ipython_extension", "sample", "session", "train"]
+
+if TYPE_CHECKING:
+    from sparknn_magic.errors import SparkNNError
+    from sparknn_magic.model import Model, load
+    from sparknn_magic.run import dry_run, train
+    from sparknn_magic.samples import sample
+    from sparknn_magic.session import session
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'sparknn_magic' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register `%sparknn` and `%%sparknn`; called by `%load_ext sparknn_magic`."""
+    from sparknn_magic.notebook.magics import SparkNNMagics
+
+    shell.register_magics(SparkNNMagics)

@@ -95,3 +95,33 @@ def load_all(kinds: Iterable[str] | None = None) -> tuple[list[Item], list[Failu
             except SparkNNError as error:
                 failures.append(Failure(kind, entry.name, package_of(entry), str(error)))
     return items, failures
+
+
+def select(what: str | None = None) -> tuple[list[Item], list[Failure]]:
+    """Return the plugins of a task or of a kind (`architectures`, `losses`, ...), or all, and those that do not load.
+
+    Raises: UnknownName where there is no such task or kind.
+    """
+    if what is None:
+        return load_all()
+    kinds = {fold(form): kind for kind in GROUPS for form in (kind, plural(kind))}
+    if fold(what) in kinds:
+        return load_all([kinds[fold(what)]])
+    tasks = names("task")
+    if fold(what) not in {fold(name) for name in tasks}:
+        known = [*tasks, *(plural(kind) for kind in GROUPS)]
+        raise UnknownName(f"there is no task or kind '{what}'.{did_you_mean(what, known)}", hint=f"Known: {', '.join(known)}.")
+    items, failures = load_all()
+    return [item for item in items if item.task is None or fold(item.task) == fold(what)], failures
+
+
+def find(name: str) -> Item:
+    """Return the plugin of this name, whatever its kind.
+
+    Raises: UnknownName where no kind has it; PluginError as `get` does.
+    """
+    for kind in GROUPS:
+        if fold(name.rpartition(":")[2]) in {fold(known) for known in names(kind)}:
+            return get(kind, name)
+    known = [each for kind in GROUPS for each in names(kind)]
+    raise UnknownName(f"there is no plugin named '{name}'.{did_you_mean(name, known)}", hint="`%sparknn zoo` lists all.")

@@ -23,7 +23,8 @@ from sparknn_magic.data.store import read_text, write_text
 from sparknn_magic.data.worker import picture_header
 from sparknn_magic.errors import DataError, SparkNNError, did_you_mean
 from sparknn_magic.plugin import ImageInputs, Part
-from sparknn_magic.spec.models import ColumnSplit, Experiment, Fraction, Source
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.models import ColumnSplit, Fraction, Source
 from sparknn_magic.spec.resolve import Resolved
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -43,8 +44,9 @@ class Plan:
     experiment: Experiment
     spark: SparkSession
     rows: DataFrame  # split int, row long, label string, image: training and validation rows
-    test: DataFrame | None  # the test rows as their source gives them
-    validation: DataFrame | None  # the validation rows as their source gives them
+    train: DataFrame  # the training rows as their source gives them, and so on
+    validation: DataFrame | None
+    test: DataFrame | None
     columns: list[tuple[str, str]]  # of the training source: name and type
     numeric_labels: bool
     steps: tuple[Part, ...]
@@ -88,11 +90,11 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
         _check_columns(frame, experiment, name)
         return frame
 
-    train = opened("train")
-    key = _key(train, experiment)
-    split = _split_column(train, experiment, key)
+    source = opened("train")
+    key = _key(source, experiment)
+    split = _split_column(source, experiment, key)
     others = {name: opened(name) for name in ("validation", "test") if isinstance(getattr(data, name), Source)}
-    assigned = train.withColumn("__split", split)
+    assigned = source.withColumn("__split", split)
     held_out: dict[str, DataFrame | None] = {
         name: others.get(name, assigned.where(F.col("__split") == SPLITS[name]).drop("__split"))
         if getattr(data, name) is not None
@@ -103,17 +105,18 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
     if "validation" in others:
         rows = rows.unionAll(_standard(others["validation"], F.lit(VALIDATION), experiment))
     steps = tuple(step.part for step in resolved.preprocess)
-    label_type = train.schema[data.label].dataType.simpleString()
+    label_type = source.schema[data.label].dataType.simpleString()
     return Plan(
         experiment=experiment,
         spark=spark,
         rows=rows,
-        test=held_out["test"],
+        train=assigned.where(F.col("__split") == TRAIN).drop("__split"),
         validation=held_out["validation"],
-        columns=[(field.name, field.dataType.simpleString()) for field in train.schema],
+        test=held_out["test"],
+        columns=[(field.name, field.dataType.simpleString()) for field in source.schema],
         numeric_labels=label_type not in ("string", "boolean"),
         steps=steps,
-        fingerprint=_fingerprint(experiment, steps, [train, *others.values()]),
+        fingerprint=_fingerprint(experiment, steps, [source, *others.values()]),
     )
 
 
@@ -221,8 +224,8 @@ def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
     known = None if fresh else read_text(plan.spark, f"{uri}/meta.json")
     if known is not None:
         return _from_meta(uri, json.loads(known), reused=True)
-    classes, headers = _inspect(plan)
-    inputs = find_inputs(plan, headers)
+    found = inspect(plan)
+    inputs, classes = found.inputs, found.classes
     job = PrepareJob(plan.steps, inputs, plan.shape, classes)
 
     def shard(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -249,6 +252,14 @@ def _from_meta(uri: str, meta: dict[str, Any], *, reused: bool) -> Prepared:
 
 
 @dataclass(frozen=True)
+class Inspected:
+    """What the rows are, found without decoding a picture."""
+
+    inputs: ImageInputs
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Headers:
     """The range of the pictures' sizes, from their headers."""
 
@@ -257,8 +268,16 @@ class Headers:
     colour: bool
 
 
-def _inspect(plan: Plan) -> tuple[tuple[str, ...], Headers]:
-    """Find the classes of the training rows, and the range of sizes of all rows, in one job."""
+def inspect(plan: Plan) -> Inspected:
+    """Find the classes of the training rows, and the size and channels that the steps give, in one job.
+
+    Raises: SpecError where there are no usable rows, one class only, or several sizes and no step that makes them equal.
+    """
+    classes, headers = _look(plan)
+    return Inspected(_find_inputs(plan, headers), classes)
+
+
+def _look(plan: Plan) -> tuple[tuple[str, ...], Headers]:
     shape = plan.shape
 
     @F.arrow_udf("struct<height: int, width: int, channels: int, error: string>")  # type: ignore[untyped-decorator]
@@ -302,11 +321,8 @@ def _sorted(labels: set[str], numeric: bool) -> tuple[str, ...]:
     return tuple(sorted(labels, key=(lambda s: (int(s), s)) if numeric else None))
 
 
-def find_inputs(plan: Plan, headers: Headers | None) -> ImageInputs:
-    """Return the size and channels that the steps give, by sending blank pictures through them.
-
-    Without `headers` only what the steps alone decide is known. Raises: DataError where that is not enough.
-    """
+def _find_inputs(plan: Plan, headers: Headers) -> ImageInputs:
+    """Return the size and channels that the steps give, by sending blank pictures through them."""
     steps = [step.build() for step in plan.steps]
 
     def outcome(size: tuple[int, int], mode: str) -> tuple[int, int, str]:
@@ -318,18 +334,16 @@ def find_inputs(plan: Plan, headers: Headers | None) -> ImageInputs:
     first, second = outcome((37, 53), "RGB"), outcome((64, 41), "RGB")
     if first[:2] == second[:2]:
         height, width = first[:2]
-    elif headers is not None and headers.height[0] == headers.height[1] and headers.width[0] == headers.width[1]:
+    elif headers.height[0] == headers.height[1] and headers.width[0] == headers.width[1]:
         height, width = outcome((headers.height[0], headers.width[0]), "RGB")[:2]
     else:
-        sizes = "" if headers is None else " ({}x{} to {}x{})".format(
-            headers.height[0], headers.width[0], headers.height[1], headers.width[1]
-        )
+        sizes = " to ".join(f"{headers.height[i]}x{headers.width[i]}" for i in (0, 1))
         raise plan.experiment.error(
             ("preprocess",) if plan.steps else ("data", "train"),
-            f"the pictures have several sizes{sizes} and no step makes them equal.",
+            f"the pictures have several sizes ({sizes}) and no step makes them equal.",
             hint="Add a size, for example `preprocess: [{resize: 64}]`.",
         )
-    grey = first[2] == "L" or (headers is not None and not headers.colour and outcome((37, 53), "L")[2] == "L")
+    grey = first[2] == "L" or (not headers.colour and outcome((37, 53), "L")[2] == "L")
     return ImageInputs(channels=1 if grey else 3, height=height, width=width)
 
 

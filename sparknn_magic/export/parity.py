@@ -25,7 +25,7 @@ def check_parity(model: Classifier, path: Path, images: np.ndarray, labels: np.n
     # The first row goes alone: a batch axis that was fixed by mistake shows here.
     cuts = [0, *range(1, len(images), BATCH), len(images)]
     for begin, end in zip(cuts, cuts[1:], strict=False):
-        batch = np.ascontiguousarray(images[begin:end])
+        batch = images[begin:end].copy()
         with torch.inference_mode():
             here.append(model(torch.from_numpy(batch))[0].numpy())
         there.append(session.run([OUTPUTS[0]], {INPUT: batch})[0])

@@ -1,0 +1,150 @@
+"""`sparknn ...` in the shell, also under `spark-submit`: read the words, call the function that notebooks call."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sparknn_magic import __version__
+from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
+
+COMMANDS = ("train", "predict", "evaluate", "zoo", "show", "help", "demo")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are errors of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SpecError(message[0].lower() + message[1:] + ".", hint=f"`{self.prog} --help` explains.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = Parser(prog="sparknn", description="Train and run neural networks on Apache Spark.")
+    top.add_argument("--version", action="version", version=f"sparknn-magic {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    train = commands.add_parser("train", help="train the experiment of a YAML file")
+    train.add_argument("file", help="the experiment, as the body of a `%%%%sparknn train` cell")
+    train.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
+    train.add_argument("--name", help="name of the model (default: the file's name)")
+    train.add_argument("--dry-run", action="store_true", help="check everything, train nothing, print the plan")
+    train.add_argument("--fresh", action="store_true", help="take up neither a checkpoint nor prepared data")
+    train.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
+
+    predict = commands.add_parser("predict", help="score rows with a model")
+    predict.add_argument("model", help="the model's folder")
+    predict.add_argument("rows", help="SQL, a table, a view or a path")
+    predict.add_argument("--into", required=True, help="folder that the scored rows are written to, as Parquet")
+    predict.add_argument("--mode", default="permissive", help="permissive, dropmalformed or failfast")
+    predict.add_argument("--column", help="the input column (default: the one that the model was trained on)")
+    predict.add_argument("--overwrite", action="store_true", help="replace what is in the --into folder")
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on labelled rows")
+    evaluate.add_argument("model", help="the model's folder")
+    evaluate.add_argument("rows", nargs="?", help="SQL, a table, a view or a path (default: its own test rows)")
+
+    zoo = commands.add_parser("zoo", help="list the plugins")
+    zoo.add_argument("what", nargs="?", help="a task or a kind, such as image-classification or losses")
+    show = commands.add_parser("show", help="show a model: metrics, settings, parity")
+    show.add_argument("model", help="the model's folder")
+    item = commands.add_parser("help", help="options, shapes and source of one plugin")
+    item.add_argument("item", nargs="?", help="the plugin's name")
+    demo = commands.add_parser("demo", help="train on the Fashion-MNIST sample, from rows to a report")
+    demo.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
+    return top
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, 1 for an error (one or two lines on stderr), 130 for an interrupt."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            raise SpecError(
+                f"there is no command '{words[0]}'.{did_you_mean(words[0], COMMANDS)}", hint=f"Commands: {', '.join(COMMANDS)}."
+            )
+        read = parser().parse_args(words)
+        if read.command is None:
+            parser().print_help()
+            return 0
+        globals()[f"_{read.command}"](read)
+    except SparkNNError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; finished epochs are kept, and the same command goes on from them", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _train(read: argparse.Namespace) -> None:
+    from sparknn_magic import run
+    from sparknn_magic.show.text import plan_text
+    from sparknn_magic.spec.experiment import Experiment
+
+    experiment = Experiment.load(Path(read.file), overrides=read.overrides)
+    if read.name or experiment.name is None:
+        name = read.name or Path(read.file).stem
+        experiment = Experiment.load(Path(read.file), overrides=read.overrides, name=name)
+    if read.dry_run:
+        print(plan_text(run.dry_run(experiment)))
+        return
+    print(repr(run.train(experiment, runs=read.runs, fresh=read.fresh)))
+
+
+def _predict(read: argparse.Namespace) -> None:
+    from pyspark.errors import AnalysisException
+
+    from sparknn_magic.causes import spark_cause
+
+    scored = _load(read.model).predict(read.rows, column=read.column, mode=read.mode)
+    try:
+        scored.write.mode("overwrite" if read.overwrite else "error").parquet(read.into)
+    except AnalysisException as error:
+        hint = "--overwrite replaces it." if error.getCondition() == "PATH_ALREADY_EXISTS" else None
+        raise SpecError(spark_cause(error), hint=hint) from error
+    print(f"{scored.sparkSession.read.parquet(read.into).count():,} rows in {read.into}")
+
+
+def _evaluate(read: argparse.Namespace) -> None:
+    from sparknn_magic.show.text import metrics_table
+
+    print(metrics_table(_load(read.model).evaluate(read.rows)))
+
+
+def _zoo(read: argparse.Namespace) -> None:
+    from sparknn_magic import registry
+    from sparknn_magic.show.catalogue import zoo_table
+
+    print(zoo_table(*registry.select(read.what)))
+
+
+def _show(read: argparse.Namespace) -> None:
+    from sparknn_magic.bundle.folder import read_bundle
+    from sparknn_magic.show.text import model_text
+
+    print(model_text(read_bundle(read.model)))
+
+
+def _help(read: argparse.Namespace) -> None:
+    from sparknn_magic import registry
+    from sparknn_magic.show.catalogue import item_help
+
+    print(item_help(registry.find(read.item)) if read.item else parser().format_help())
+
+
+def _demo(read: argparse.Namespace) -> None:
+    from sparknn_magic.demo import demo
+
+    demo(runs=read.runs)
+
+
+def _load(folder: str) -> Any:
+    from sparknn_magic.model import load
+
+    return load(folder, register=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

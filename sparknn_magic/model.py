@@ -1,0 +1,182 @@
+"""A trained model in Python: what `train` returns, `load` reads, and a notebook's variable holds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknn_magic import registry
+from sparknn_magic.bundle.folder import MODEL, copy_bundle, read_bundle
+from sparknn_magic.errors import DataError, SparkNNError, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparknn_magic.task import Task
+
+
+class Model:
+    """A model folder and the Spark session it is used in."""
+
+    def __init__(self, meta: dict[str, Any], folder: Path, spark: "SparkSession", *, report: Path | None = None):
+        self.meta, self.folder, self.spark, self.report = meta, Path(folder), spark, report
+        self._test: DataFrame | None = None  # the rows that `evaluate()` takes when it is given none
+
+    @property
+    def name(self) -> str:
+        """The name in Python and in SQL."""
+        return self.meta["name"]
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes, in the order of `probabilities`."""
+        return list(self.meta["classes"])
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The figures of the test rows (of the validation rows where there were none), computed by Spark."""
+        return self.meta["metrics"]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dict an epoch: losses, accuracies, learning rate, seconds, rows per second."""
+        return self.meta["training"]["history"]
+
+    @property
+    def task(self) -> "Task":
+        """The task's plugin."""
+        return registry.get("task", self.meta["task"]).build()
+
+    def udf(self, *, mode: str = "permissive", providers: tuple[str, ...] | list[str] = ("auto",)) -> Any:
+        """Return the model as a Spark function of the input column, giving the prediction struct.
+
+        `mode` is permissive (a row that cannot be scored has its reason in `error`) or failfast. `providers` are ONNX
+        Runtime's, in order: auto, or names such as CUDAExecutionProvider, which must then be there.
+        """
+        return _udf(self.meta, self.folder / MODEL, self.spark, mode, tuple(providers))
+
+    def predict(
+        self,
+        data: Any,
+        *,
+        column: str | None = None,
+        output: str = "prediction",
+        mode: str = "permissive",
+        providers: tuple[str, ...] | list[str] = ("auto",),
+        variables: Mapping[str, Any] | None = None,
+    ) -> "DataFrame":
+        """Return the rows of `data` with the column `prediction` added; batch and streaming frames alike.
+
+        `data` is a DataFrame, SQL, a table, a view or a path; `column` the input column (default: the one trained on).
+        `mode`: permissive, dropmalformed (rows that cannot be scored are left out) or failfast.
+        Raises: SpecError, DataError.
+        """
+        from sparknn_magic.infer.spark import predict
+
+        frame = rows_of(self.spark, data, variables)
+        name = column or self.meta["spec"]["data"][self.task.column]
+        if name not in frame.columns:
+            raise DataError(
+                f"the rows have no column '{name}'.{did_you_mean(name, frame.columns)}",
+                hint=f"Their columns are {', '.join(frame.columns[:12])}. Give column=NAME.",
+            )
+        kind = "failfast" if mode == "failfast" else "permissive"
+        return predict(frame, self.udf(mode=kind, providers=providers), name, mode=mode, name=output)
+
+    def evaluate(self, data: Any = None, *, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the metrics of labelled rows: of `data` (as `predict` takes it), or of the model's own test rows.
+
+        Raises: DataError where there are no rows with a known label, SpecError where the test rows are not known here.
+        """
+        frame = self._own_test_rows(variables) if data is None else rows_of(self.spark, data, variables)
+        return self.task.evaluate(self.predict(frame), self.meta)
+
+    def _own_test_rows(self, variables: Mapping[str, Any] | None) -> "DataFrame":
+        if self._test is not None:
+            return self._test
+        from sparknn_magic.run import evaluation_rows
+        from sparknn_magic.spec.experiment import Experiment
+
+        experiment = Experiment.load(self.meta["spec"], variables=variables)
+        try:
+            return evaluation_rows(self.spark, experiment)[0]
+        except SparkNNError as error:
+            raise SpecError(
+                f"the rows that {self.name} was tested on are not here: {error.message}",
+                hint="Give rows: a DataFrame, SQL, a table or a path.",
+            ) from error
+
+    def register(self, name: str | None = None, *, mode: str = "permissive") -> "Model":
+        """Make the model an SQL function of this session: `SELECT name(image).label FROM t`."""
+        from sparknn_magic.infer.spark import register
+
+        register(self.spark, name or self.name, self.udf(mode=mode))
+        return self
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the model folder; the copy appears whole or not at all. Returns its path."""
+        copy_bundle(self.folder, Path(folder))
+        return Path(folder)
+
+    def __repr__(self) -> str:
+        from sparknn_magic.show.text import model_text
+
+        where = f"\nmodel folder  {self.folder}" + (f"\nreport        {self.report}" if self.report else "")
+        return model_text(self.meta).rstrip() + where
+
+    def _repr_html_(self) -> str:
+        from sparknn_magic.show.html import model_html
+
+        return model_html(self.meta)
+
+
+def _udf(meta: Mapping[str, Any], file: Path, spark: "SparkSession", mode: str, providers: tuple[str, ...]) -> Any:
+    from sparknn_magic.cluster import task_cpus
+    from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.infer.spark import model_udf
+
+    read, write = registry.get("task", meta["task"]).build().inference(meta)
+    digest = meta["files"][MODEL]
+    job = InferJob(
+        digest=digest,
+        path=f"{digest}.onnx",
+        read=read,
+        write=write,
+        providers=providers,
+        threads=task_cpus(spark),
+        mode=mode,
+    )
+    return model_udf(job, file, spark)
+
+
+def rows_of(spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None) -> "DataFrame":
+    """Return the DataFrame that a DataFrame, SQL, a table or view name, or a path stands for.
+
+    `variables` are the notebook's, in which a bare name may be a DataFrame.
+    """
+    from pyspark.sql import DataFrame
+
+    from sparknn_magic.data.sources import open_source
+    from sparknn_magic.spec.models import Source, read_source
+
+    if isinstance(data, DataFrame):
+        return data
+    if not isinstance(data, str) or not data.strip():
+        raise SpecError(f"rows are a DataFrame, SQL, a table or a path, not {type(data).__name__ if data else 'nothing'}.")
+    frames = {name: value for name, value in (variables or {}).items() if isinstance(value, DataFrame)}
+    if data.strip() in frames:
+        return frames[data.strip()]
+    source = Source.model_validate(read_source(data.strip()))
+    return open_source(spark, source, lambda message, hint=None: SpecError(message, hint=hint), frames)
+
+
+def load(folder: str | Path, *, spark: "SparkSession | None" = None, register: bool = True) -> Model:
+    """Read a model folder, checking every file; make it an SQL function of the session unless `register` is False.
+
+    Raises: BundleError where the folder is missing, incomplete or changed; PluginError where it needs a plugin that
+    is not installed.
+    """
+    from sparknn_magic.session import adopt, session
+
+    meta = read_bundle(folder)
+    model = Model(meta, Path(folder), adopt(spark) if spark is not None else session())
+    return model.register() if register else model

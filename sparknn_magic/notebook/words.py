@@ -1,0 +1,123 @@
+"""The words after `%sparknn`: a command, its names, its flags and `key.path=value` overrides."""
+
+import shlex
+from dataclasses import dataclass, field
+
+from sparknn_magic.errors import SpecError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a command takes."""
+
+    usage: str
+    about: str
+    names: tuple[int, int]  # how many plain words, at least and at most
+    flags: tuple[str, ...] = ()  # without a value
+    options: tuple[str, ...] = ()  # with a value
+    overrides: bool = False
+    body: str = "no"  # whether a cell's body is needed: "yes", "may" or "no"
+
+
+COMMANDS = {
+    "train": Command(
+        "%%sparknn train NAME [--dry-run] [--fresh] [key.path=value ...]",
+        "train the experiment of the cell's body",
+        (1, 1),
+        flags=("--dry-run", "--fresh"),
+        options=("--runs",),
+        overrides=True,
+        body="yes",
+    ),
+    "predict": Command(
+        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]",
+        "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path",
+        (1, 1),
+        options=("--into", "--mode", "--column"),
+        body="yes",
+    ),
+    "evaluate": Command(
+        "%%sparknn evaluate NAME",
+        "measure the model on the labelled rows of the body; without a body, on its own test rows",
+        (1, 1),
+        body="may",
+    ),
+    "load": Command("%sparknn load FOLDER [NAME]", "read a model folder and bind it to its name", (1, 2)),
+    "zoo": Command("%sparknn zoo [TASK or KIND]", "list the plugins: architectures, preprocessors, ...", (0, 1)),
+    "show": Command("%sparknn show NAME", "show a trained model: metrics, settings, parity", (1, 1)),
+    "help": Command("%sparknn help [ITEM]", "options, shapes, source and an example of one plugin", (0, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A magic line, read."""
+
+    command: str
+    names: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+    options: dict[str, str] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+
+    def name(self) -> str:
+        return self.names[0]
+
+
+def read_line(line: str, *, has_body: bool) -> Line:
+    """Read the words of a magic line.
+
+    Raises: SpecError for an unknown command or option, a missing name or a missing body, with the usage.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise SpecError(f"the line cannot be read: {str(error).lower()}.") from error
+    if not words:
+        return Line("help")
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        listed = ", ".join(COMMANDS)
+        raise SpecError(f"there is no command '{command}'.{did_you_mean(command, COMMANDS)}", hint=f"Commands: {listed}.")
+    if {"--help", "-h"} & set(rest):
+        return Line("help", [command])
+    known = COMMANDS[command]
+    found = _sort(command, known, rest)
+    low, high = known.names
+    if not low <= len(found.names) <= high:
+        what = "a name is missing" if len(found.names) < low else f"'{found.names[high]}' is one word too many"
+        raise SpecError(f"{command}: {what}.", hint=f"Usage: {known.usage}")
+    if known.body == "yes" and not has_body:
+        raise SpecError(f"{command} needs a body: {known.about}.", hint=f"Usage: {known.usage}, with two %, then the body.")
+    if known.body == "no" and has_body:
+        raise SpecError(f"{command} takes no body.", hint=f"Usage: {known.usage}, with one %.")
+    return found
+
+
+def _sort(command: str, known: Command, words: list[str]) -> Line:
+    found = Line(command)
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            if name in known.flags and not equals:
+                found.flags.add(name)
+            elif name in known.options:
+                given = value if equals else next(rest, None)
+                if given is None:
+                    raise SpecError(f"{command}: {name} needs a value.", hint=f"Usage: {known.usage}")
+                found.options[name] = given
+            else:
+                choices = (*known.flags, *known.options)
+                message = f"{command} has no option '{name}'.{did_you_mean(name, choices)}"
+                raise SpecError(message, hint=f"Usage: {known.usage}")
+        elif equals and known.overrides:
+            found.overrides.append(word)
+        else:
+            found.names.append(word)
+    return found
+
+
+def usage() -> str:
+    """Return the list of commands."""
+    lines = [f"  {c.usage}\n      {c.about}" for c in COMMANDS.values()]
+    return "sparknn-magic: train and run neural networks on Spark\n\n" + "\n".join(lines)

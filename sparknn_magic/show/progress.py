@@ -1,0 +1,63 @@
+"""A run's events as lines of text: one for each stage and each epoch. Knows no Spark and no IPython."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from sparknn_magic.show.words import count, duration, percent
+
+QUIET_STAGES = ("check",)
+
+
+def event_line(event: Mapping[str, Any]) -> str | None:
+    """Return the line for an event, or None where it deserves none."""
+    kind = event["event"]
+    if kind == "stage" and event["stage"] not in QUIET_STAGES:
+        return _stage_line(event)
+    if kind == "epoch":
+        return _epoch_line(event)
+    if kind == "start":
+        return f"  {event['workers']} worker{'s' * (event['workers'] != 1)} on {event['device']}, {event['steps']} steps an epoch"
+    if kind == "resume":
+        return f"  goes on from the checkpoint of epoch {event['epoch']} of {event['epochs']}"
+    return None
+
+
+def _stage_line(event: Mapping[str, Any]) -> str | None:
+    stage, state = event["stage"], event["state"]
+    if state == "failed":
+        return f"{stage}: failed after {duration(event['seconds'])}"
+    if state == "start":
+        return "train" if stage == "train" else None
+    line = f"{stage}: {duration(event['seconds'])}"
+    if stage == "prepare":
+        rows = event["rows"]
+        line += f", {count(rows['train'])} training and {count(rows['validation'])} validation rows"
+        line += f", {event['classes']} classes" + (", read again from the last run" if event["reused"] else "")
+        for dropped in event["dropped"]:
+            line += f"\n  dropped {count(dropped['rows'])} rows: {dropped['reason']}"
+    if stage == "export":
+        line += f", ONNX Runtime and PyTorch agree on {count(event['rows'])} rows to {event['max_difference']:.0e}"
+    if stage == "evaluate" and event.get("accuracy") is not None:
+        line += f", accuracy {percent(event['accuracy'])} on {count(event['rows'])} rows"
+    return line
+
+
+def _epoch_line(event: Mapping[str, Any]) -> str:
+    line = f"  epoch {event['epoch']:>3} of {event['epochs']}: loss {event['train_loss']:.4f}"
+    line += f", accuracy {percent(event['train_accuracy'])}"
+    if event["validation_loss"] is not None:
+        line += f"; validation {event['validation_loss']:.4f}, {percent(event['validation_accuracy'])}"
+    return line + f"; {count(round(event['rows_per_second']))} rows/s"
+
+
+class Lines:
+    """A listener that prints each event's line to a stream, stderr by default."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self.stream = stream or sys.stderr
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        line = event_line(event)
+        if line is not None:
+            print(line, file=self.stream, flush=True)

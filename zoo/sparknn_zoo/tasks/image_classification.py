@@ -1,0 +1,132 @@
+"""The task `image-classification`: one picture in, one of K classes out."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknn_magic import registry
+from sparknn_magic.plugin import Part, task
+from sparknn_magic.task import Task
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparknn_magic.data.spark import Inspected, Plan, Prepared
+    from sparknn_magic.spec.experiment import Experiment
+    from sparknn_magic.spec.resolve import Resolved
+    from sparknn_magic.train.job import PictureRows, TrainJob
+
+PARITY_ROWS = 512
+PARITY_BYTES = 2**26  # of pictures that are brought to the driver for the parity check
+EXAMPLES = 12  # right and wrong ones each, in the report
+
+
+@task("image-classification", source="LeCun et al. 1998, Gradient-based learning applied to document recognition")
+class ImageClassification(Task):
+    """One picture -> struct<label, score, probabilities[classes], error>; columns `image` and `label`."""
+
+    default_loss = "cross_entropy"
+    watch = "validation_accuracy"
+    column = "image"
+    label = "label"
+
+    def plan(
+        self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]
+    ) -> "Plan":
+        """Open the sources, check the columns `data.image` and `data.label`; run no job over rows."""
+        from sparknn_magic.data.spark import plan
+
+        return plan(spark, experiment, resolved, names)
+
+    def inspect(self, plan: "Plan") -> "Inspected":
+        """Find the classes, and the size and channels of the pictures after the steps; one job, nothing is decoded."""
+        from sparknn_magic.data.spark import inspect
+
+        return inspect(plan)
+
+    def prepare(self, plan: "Plan", folder: str, *, fresh: bool) -> "Prepared":
+        """Write uint8[height, width, channels] and class numbers as Parquet, or find them again."""
+        from sparknn_magic.data.spark import prepare
+
+        return prepare(plan, folder, fresh=fresh)
+
+    def training_rows(self, prepared: "Prepared") -> "PictureRows":
+        """Return the size of the pictures and the statistics that normalize them."""
+        from sparknn_magic.train.job import PictureRows
+
+        return PictureRows(prepared.inputs, prepared.mean, prepared.std)
+
+    def export(
+        self, job: "TrainJob", weights: bytes, prepared: "Prepared", spark: "SparkSession", folder: Path
+    ) -> dict[str, Any]:
+        """Write model.onnx (uint8[N,H,W,C] -> probabilities float32[N,K], index int64[N]) and model.safetensors.
+
+        Parity is checked on validation rows, or on training rows where there are none.
+        """
+        from sparknn_magic.bundle.folder import MODEL, WEIGHTS
+        from sparknn_magic.data.spark import TRAIN, VALIDATION, sample_rows
+        from sparknn_magic.export.graph import export_onnx, trained_classifier
+        from sparknn_magic.export.parity import check_parity
+
+        classifier = trained_classifier(job, weights)
+        metadata = {
+            "task": "image-classification",
+            "classes": list(prepared.classes),
+            "input": {"height": job.rows.inputs.height, "width": job.rows.inputs.width, "channels": job.rows.inputs.channels},
+        }
+        opset = export_onnx(classifier, job, folder / MODEL, metadata)
+        (folder / WEIGHTS).write_bytes(weights)
+        inputs = prepared.inputs
+        limit = min(PARITY_ROWS, PARITY_BYTES // (inputs.height * inputs.width * inputs.channels) + 1)
+        split = VALIDATION if prepared.rows["validation"] else TRAIN
+        images, labels = sample_rows(prepared, spark, split, limit)
+        return {"opset": opset, "parity": check_parity(classifier, folder / MODEL, images, labels)}
+
+    def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:
+        """Return the reader of picture columns and the writer of the prediction struct."""
+        return _reader(meta), Part("sparknn_magic.infer.worker:classification_writer", {"classes": list(meta["classes"])})
+
+    def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
+        """Return accuracy, precision, recall, F1, log loss, top-5 and the confusion matrix, by Spark."""
+        from sparknn_magic.evaluate.spark import classification_metrics
+
+        return classification_metrics(predictions, meta["classes"], label=meta["spec"]["data"]["label"])
+
+    def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
+        """Write one HTML file: curves, confusion matrix, and pictures with right and wrong predictions."""
+        from sparknn_magic.show.report import write_report
+
+        write_report(path, meta, _examples(predictions, meta))
+
+
+def _reader(meta: Mapping[str, Any]) -> Part:
+    # By name from the installed plugins, never by a module path that a model folder brings along.
+    steps = [Part(registry.get("preprocessor", step["name"]).ref, step["options"]) for step in meta["preprocess"]]
+    shape = meta["spec"]["data"].get("shape")
+    return Part("sparknn_magic.data.worker:image_reader", {"steps": steps, **meta["input"], "shape": shape})
+
+
+def _examples(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
+    """Bring a few pictures to the driver: right ones, and the most confident mistakes."""
+    from pyspark.sql import functions as F
+
+    from sparknn_magic.show.report import Example
+
+    image, label = (F.col("`" + meta["spec"]["data"][role].replace("`", "``") + "`") for role in ("image", "label"))
+    scored = predictions.where("prediction.label IS NOT NULL").select(
+        image.alias("image"), label.cast("string").alias("label"), "prediction.label", "prediction.score"
+    ).toDF("image", "label", "predicted", "score")
+    known = scored.where(F.col("label").isin(list(meta["classes"])))
+    right = known.where("predicted = label").orderBy(F.xxhash64("image")).limit(EXAMPLES)
+    wrong = known.where("predicted != label").orderBy(F.desc("score")).limit(EXAMPLES)
+    found = []
+    read = _reader(meta).build()
+    for frame in (right, wrong):
+        table = frame.toArrow().combine_chunks()
+        if table.num_rows:
+            pictures = read(table.column("image").chunk(0))
+            rows = table.drop_columns("image").to_pylist()
+            found += [Example(pixels, **rows[i]) for pixels, i in zip(pictures.pixels, pictures.rows, strict=True)]
+    return found
+
+
