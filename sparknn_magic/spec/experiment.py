@@ -12,11 +12,11 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
-from sparknn_magic.spec.marks import Marks
+from sparknn_magic.spec.marks import Mark, Marks
 from sparknn_magic.spec.models import AStep, DataSpec, Name, Source, Spec, Steps, Text, TrainSpec
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
 from sparknn_magic.spec.values import Plain, attach_frames, is_frame
-from sparknn_magic.spec.words import more, problems, show
+from sparknn_magic.spec.words import Problem, more, problems, show
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A section with nothing under it (every line commented out, say) is as if it were not written.
@@ -154,9 +154,9 @@ class Experiment(Spec):
 def _first(error: ValidationError, value: Any, marks: Marks) -> SparkNNError:
     found = problems(error, Experiment, value, (), "")
 
-    def place(problem: Any) -> tuple[int, int]:
-        mark = marks.find(problem.path, key=problem.key)
-        return (mark.line or 0, mark.column or 0) if mark is not None else (0, 0)
+    def place(problem: Problem) -> tuple[bool, int, int]:
+        mark = marks.find(problem.path, key=problem.key) or Mark()
+        return problem.missing, mark.line or 0, mark.column or 0
 
     first = min(found, key=place)
     return marks.error(first.path, first.message + more(found, error), hint=first.hint, key=first.key)

@@ -41,6 +41,8 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 # All but tab, line feed and the printable rest: control characters, line ends that editors do not show as such,
 # halves of surrogate pairs, and byte order marks.
 _FORBIDDEN = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# ruamel looks ahead over such a run in quadratic time, before it says a word.
+_BRACKETS = re.compile(r"(?:[\[{]\s*+){100}")
 _DIRECTIVE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*%")
 # `${name}` has braces, which flow collections would read as theirs. While YAML is parsed they are two private
 # characters, so every column stays where it is.
@@ -121,14 +123,15 @@ def _check_text(text: str, first_line: int) -> None:
             column=1,
             hint="Put data into a table or a file, and name it here.",
         )
-    bad = _FORBIDDEN.search(text)
-    if bad:
-        before = text[: bad.start()]
-        raise SpecError(
-            f"the character U+{ord(bad.group()):04X} is not allowed in YAML; delete it.",
-            line=first_line + before.count("\n"),
-            column=bad.start() - before.rfind("\n"),
-        )
+    for pattern in (_FORBIDDEN, _BRACKETS):
+        bad = pattern.search(text)
+        if bad:
+            message = f"the character U+{ord(bad.group()[0]):04X} is not allowed in YAML; delete it."
+            if pattern is _BRACKETS:
+                message = f"this is nested more than {MAX_DEPTH} levels deep."
+            before = text[: bad.start()]
+            line, column = first_line + before.count("\n"), bad.start() - before.rfind("\n")
+            raise SpecError(message, line=line, column=column)
     directive = _DIRECTIVE.match(text)
     if directive:
         line = first_line + directive.group().count("\n")

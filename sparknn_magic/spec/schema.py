@@ -56,7 +56,7 @@ def _hints(build: Callable[..., Any], options: list[inspect.Parameter]) -> dict[
 
 def describe_option(docstring: str, option: str) -> str | None:
     """Return what a docstring says of an option: what follows `name:`, or the sentence with its name in backquotes."""
-    text = re.split(r"\b(?:Raises|Source): ", " ".join(docstring.split()))[0]
+    text = re.split(r"\b(?:Raises|Source): ", " ".join(docstring.split()))[0].strip()
     after = re.search(rf"(?<![\w`]){re.escape(option)}: (.+?)(?:\.(?= )|\.?$)", text)
     if after:
         return after[1]
@@ -84,6 +84,7 @@ def validate_options(item: Item, step: Step, error: Callable[..., SparkNNError],
         options = model.model_validate_json(json.dumps(given), strict=True)
     except ValidationError as failed:
         found = problems(failed, model, given, base, item.name)
-        first = min(found, key=lambda p: list(given).index(str(p.path[len(base)])) if len(p.path) > len(base) else -1)
+        written = list(given)
+        first = min(found, key=lambda p: len(written) if p.missing else written.index(str(p.path[len(base)])))
         raise error(first.path, first.message + more(found, failed), hint=first.hint, key=first.key) from None
     return options.model_dump(by_alias=True)

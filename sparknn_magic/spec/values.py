@@ -53,7 +53,7 @@ class Plain:
         self.count += 1
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
             limit = f"more than {MAX_VALUES:,} values" if self.count > MAX_VALUES else f"more than {MAX_DEPTH} levels"
-            raise self.marks.error(path[:2], f"{dotted(path[:2])} has {limit}.")
+            raise self.marks.error(path[:1], f"{self._subject(path[:1], name)} has {limit}.")
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
@@ -72,7 +72,7 @@ class Plain:
             return self._frame(value, path, name)
         raise self.marks.error(
             path,
-            f"{self._subject(path, name)} is a {type(value).__qualname__}; "
+            f"{self._subject(path, name)} has the type {type(value).__qualname__}; "
             "only text, numbers, true/false, lists and dicts can stand here.",
         )
 
@@ -83,9 +83,14 @@ class Plain:
         return {str(k): self.copy(v, (*path, str(k)), name, look_up=look_up) for k, v in value.items()}
 
     def _number(self, value: Any, path: Path) -> int | float:
-        number = int(value) if isinstance(value, numbers.Integral) else float(value)
-        if not math.isfinite(number) or (isinstance(number, int) and abs(number) > MAX_INTEGER):
-            raise self.marks.error(path, f"{dotted(path)} is {number if isinstance(number, float) else 'too large'}.")
+        if isinstance(value, numbers.Integral):
+            whole = int(value)
+            if abs(whole) > MAX_INTEGER:
+                raise self.marks.error(path, f"{dotted(path)} is too large a whole number; at most {MAX_INTEGER} fits.")
+            return whole
+        number = float(value)
+        if not math.isfinite(number):
+            raise self.marks.error(path, f"{dotted(path)} is {number}; it must be a finite number.")
         return number
 
     def _frame(self, value: Any, path: Path, name: str) -> Frame:

@@ -54,6 +54,7 @@ class Problem(NamedTuple):
     message: str
     hint: str | None = None
     key: bool = False
+    missing: bool = False  # told last: a key beside it may be this one, misspelt
 
 
 def problems(error: ValidationError, model: type[BaseModel], value: Any, base: Path, owner: str) -> list[Problem]:
@@ -70,7 +71,7 @@ def problems(error: ValidationError, model: type[BaseModel], value: Any, base: P
         inner, field, path = _field_at(model, loc)
         branches[path] = branches.get(path, 0) + 1
         if path not in found:
-            found[path] = _problem(item, inner, field, path, value, base, owner)
+            found[path] = _problem(item | {"loc": loc}, inner, field, path, value, base, owner)
         elif field is not None and item["type"] != "spec":
             # Several branches of a union failed: say what all of them allow.
             shown = show(_value_at(value, path))
@@ -92,7 +93,7 @@ def _problem(
     if kind == "extra_forbidden":
         return Problem(here, _unknown(str(path[-1]), model, dotted(base + path[:-1]), owner), None, True)
     if kind == "missing" and len(item["loc"]) == len(path):
-        return Problem(base + path[:-1], *_missing(str(path[-1]), field, dotted(base + path[:-1]), owner), True)
+        return Problem(base + path[:-1], *_missing(str(path[-1]), field, dotted(base + path[:-1]), owner), True, True)
     given = _value_at(value, path)
     if field is None or kind in ("model_type", "model_attributes_type"):
         section = next(iter(_models_in(field.annotation)), model) if field is not None else model
@@ -103,7 +104,7 @@ def _problem(
         return Problem(here, f"{name} has no value; it must be {describe_field(field)}.")
     if kind in BOUND_ERRORS and given == item["input"]:
         attribute, words = BOUND_ERRORS[kind]
-        return Problem(here, f"{name} must be {words} {item['ctx'][attribute]:g}, not {show(given)}.")
+        return Problem(here, f"{name} must be {words} {_number(item['ctx'][attribute])}, not {show(given)}.")
     choices = [str(c) for c in literals(field.annotation)]
     guess = did_you_mean(given, choices) if isinstance(given, str) else ""
     return Problem(here, f"{name} must be {describe_field(field)}, not {show(given)}.{guess}")
@@ -253,8 +254,12 @@ def _bounds(metadata: tuple[Any, ...]) -> str:
     for entry in (part for m in flat for part in (m if isinstance(m, bound.GroupedMetadata) else [m])):
         if type(entry) in BOUNDS:
             attribute, words = BOUNDS[type(entry)]
-            found.append(f"{words} {getattr(entry, attribute):g}")
+            found.append(f"{words} {_number(getattr(entry, attribute))}")
     return (" of " if found and found[0].startswith("at ") else " ") + " and ".join(found) if found else ""
+
+
+def _number(limit: float) -> str:
+    return str(int(limit)) if float(limit).is_integer() else f"{limit:g}"
 
 
 def _either(words: list[str], joint: str = "or") -> str:
