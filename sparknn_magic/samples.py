@@ -30,19 +30,20 @@ def sample(name: str, spark: "SparkSession | None" = None, split: str = "train")
 
         spark = session()
     view = registry.fold(item.name)
-    frames = {each: _rows(path, spark) for each, path in paths.items()}
+    frames = {each: rows_of(path, spark) for each, path in paths.items()}
     for each, frame in frames.items():
         frame.createOrReplaceTempView(view if each == "train" else f"{view}_{each}")
     return frames[split]
 
 
-def _rows(path: Path, spark: "SparkSession") -> "DataFrame":
+def rows_of(path: Path, spark: "SparkSession") -> "DataFrame":
+    """Return the rows of a Parquet file on this machine, read by Spark where Spark sees it, else sent by the driver."""
     import pyarrow.parquet
     from pyspark.errors import AnalysisException
 
     if cluster.is_local(spark):
-        frame = spark.read.parquet(path.as_uri())
         try:
+            frame = spark.read.parquet(path.as_uri())
             frame.schema  # noqa: B018 - a Connect session looks for the file only now
             return frame
         except AnalysisException as error:

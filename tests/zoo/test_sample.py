@@ -108,26 +108,27 @@ def test_a_typo_in_a_name_or_a_split_suggests_the_nearest(spark):
         sample("fashion-mnist", spark, split="tset")
 
 
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs Linux's /proc")
 def test_a_connect_session_gets_the_same_rows_from_the_file_or_from_the_driver(run_script):
     run_script(
         """
-        import shutil
+        import os
         from pathlib import Path
         import pyspark.sql.connect.session as connect
-        from sparknn_magic import cluster, registry
-        from sparknn_magic.samples import sample
+        from sparknn_magic import registry
+        from sparknn_magic.samples import rows_of, sample
 
         assert isinstance(spark, connect.SparkSession)
-        total = "SELECT count(*), sum(id), sum(length(image)), max(label) FROM fashion_mnist"
-        sample("fashion-mnist", spark)
-        from_file = spark.sql(total).first()
-        assert from_file[0] == 10_000
-
-        # As on a cluster, whose executors do not see the folder.
-        cluster.is_local = lambda spark: False
-        sample("fashion-mnist", spark)
-        assert spark.sql(total).first() == from_file
+        total = ["count(*)", "sum(id)", "sum(length(image))", "max(label)"]
+        from_file = sample("fashion-mnist", spark).selectExpr(*total).first()
+        assert from_file[0] == spark.sql("SELECT * FROM fashion_mnist").count() == 10_000
         assert spark.sql("SELECT * FROM fashion_mnist_test").count() == 2_000
+
+        # A path that leads to the file here and nowhere in the server's process, as on another machine.
+        os.chdir(registry.get("sample", "fashion-mnist").build()["train"].parent)
+        sent = rows_of(Path("/proc/self/cwd/train.parquet"), spark)
+        assert not sent.inputFiles()
+        assert sent.selectExpr(*total).first() == from_file
         """,
         connect=True,
     )
