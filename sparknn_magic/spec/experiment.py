@@ -74,11 +74,13 @@ class Experiment(Spec):
 
         Raises: SpecError; with line and column where there is a text.
         """
+        marks = Marks()
         if isinstance(source, Experiment):
+            marks = Marks(dict(source._marks.values), dict(source._marks.keys))
             source = _with_frames(source)
         if isinstance(source, Mapping):
-            value = Plain(Marks(), None).copy(source, look_up=False)
-            return cls._build(value, Marks(), name, overrides, variables)
+            value = Plain(marks, None).copy(source, look_up=False)
+            return cls._build(value, marks, name, overrides, variables)
         if isinstance(source, FilePath) or (isinstance(source, str) and _is_path(source)):
             source = _read_file(FilePath(source))
         if not isinstance(source, str):

@@ -176,7 +176,7 @@ def read_source(value: Any) -> Any:
     if isinstance(value, str):
         if not value.strip():
             raise wrong("{path} is empty; write SQL, a table, a path or a DataFrame's name.")
-        return {"auto": value}
+        return {"auto": value.strip()}
     if isinstance(value, Source | Mapping):
         frame = value.get("frame") if isinstance(value, Mapping) else None
         return {**value, "frame": Frame(frame)} if isinstance(value, Mapping) and isinstance(frame, str) else value

@@ -56,6 +56,8 @@ class Plain:
             raise self.marks.error(path[:1], f"{self._subject(path[:1], name)} has {limit}.")
         if value is None or isinstance(value, bool):
             return value
+        if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
+            return bool(value)
         if isinstance(value, str):
             return self._text(str(value), path) if look_up else str(value)
         if isinstance(value, numbers.Integral | numbers.Real):

@@ -63,16 +63,14 @@ def problems(error: ValidationError, model: type[BaseModel], value: Any, base: P
     `base` is where `value` stands; `owner` names it in "unknown key" and "option" messages ("" for the experiment).
     """
     found: dict[Path, Problem] = {}
-    branches: dict[Path, int] = {}
     for item in error.errors(include_url=False)[:MAX_WORDED]:
         loc = item["loc"]
         if loc[:1] == ("data",) and loc[2:3] and loc[2] in SPLIT_TAGS and loc[1] != "train":
             loc = loc[:2] + loc[3:]
         inner, field, path = _field_at(model, loc)
-        branches[path] = branches.get(path, 0) + 1
         if path not in found:
             found[path] = _problem(item | {"loc": loc}, inner, field, path, value, base, owner)
-        elif field is not None and item["type"] != "spec":
+        elif field is not None and item["type"] != "spec" and _value_at(value, path) is not None:
             # Several branches of a union failed: say what all of them allow.
             shown = show(_value_at(value, path))
             found[path] = Problem(base + path, f"{dotted(base + path)} must be {describe_field(field)}, not {shown}.")
@@ -115,7 +113,7 @@ def _unknown(key: str, model: type[BaseModel], parent: str, owner: str) -> str:
     inner = [(name, m) for name, field in model.model_fields.items() for m in _models_in(field.annotation)]
     sections = [name for name, m in inner if key in known_keys(m)]
     if ":" in key and key.split(":")[0] in known:
-        guess = f" Write '{key.replace(':', ': ', 1)}', with a space after the colon."
+        guess = f" Write '{cut(key.replace(':', ': ', 1))}', with a space after the colon."
     elif sections:
         guess = f" It belongs under '{sections[0]}'."
     else:

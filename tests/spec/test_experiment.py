@@ -126,6 +126,13 @@ def test_an_experiment_from_a_dict_has_errors_without_a_place():
     assert str(caught.value) == "train.batch_size must be greater than 0, not -3."
 
 
+def test_an_experiment_with_overrides_keeps_its_places():
+    experiment = Experiment.load(Experiment.parse(CELL), name="other", overrides=["train.epochs=3"])
+    assert (experiment.name, experiment.train.epochs) == ("other", 3)
+    assert experiment.where("train", "batch_size") == (15, 15)
+    assert str(experiment.error(("train", "epochs"), "x")) == "in `train.epochs=3`: x"
+
+
 def test_a_file_is_read_by_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fashion.yaml").write_text(CELL)

@@ -46,6 +46,10 @@ def message(text: str) -> str:
             "line 6, column 12: train.workers must be 'auto' or a whole number greater than 0, not 'all'.",
         ),
         (
+            "train:\n  workers:",
+            "line 6, column 3: train.workers has no value; it must be 'auto' or a whole number greater than 0.",
+        ),
+        (
             "train:\n  workers: 0",
             "line 6, column 12: train.workers must be 'auto' or a whole number greater than 0, not 0.",
         ),
@@ -179,6 +183,7 @@ def test_the_forms_of_a_source():
         return Experiment.parse(f"task: t\nmodel: m\ndata:\n  train: {text}\n").data.train
 
     assert (source("products").kind, source("products").value) == ("auto", "products")
+    assert source(">\n    SELECT *\n    FROM t\n").value == "SELECT * FROM t"
     query = source("{sql: SELECT * FROM t WHERE day = :day, params: {day: 2024-01-01}}")
     assert (query.kind, query.value, query.params) == (
         "sql",

@@ -26,12 +26,12 @@ def test_a_variable_is_a_whole_value_of_any_plain_type():
     experiment = parse(
         "train: {epochs: ${n}, optimizer: {adamw: ${options}}}\naugment: ${steps}\nexport: '${folder}'\n",
         n=np.int64(3),
-        options={"lr": np.float32(0.5), "betas": (0.9, 0.99)},
+        options={"lr": np.float32(0.5), "betas": (0.9, 0.99), "fused": np.True_},
         steps=["flip", {"crop": 4}],
         folder=PurePosixPath("models/a"),
     )
     assert experiment.train.epochs == 3
-    assert experiment.train.optimizer.options == {"lr": 0.5, "betas": [0.9, 0.99]}
+    assert experiment.train.optimizer.options == {"lr": 0.5, "betas": [0.9, 0.99], "fused": True}
     assert experiment.to_dict()["augment"] == ["flip", {"crop": 4}]
     assert experiment.export == "models/a"
 
