@@ -110,7 +110,8 @@ class SparkNNMagics(Magics):
 
     def _zoo(self, line: Line, body: str) -> None:
         from sparknn_magic.notebook.display import show
-        from sparknn_magic.show.catalogue import zoo_html, zoo_table
+        from sparknn_magic.show.catalogue import zoo_table
+        from sparknn_magic.show.html import zoo_html
 
         items, failures = registry.select(line.names[0] if line.names else None)
         show(zoo_html(items, failures), zoo_table(items, failures))

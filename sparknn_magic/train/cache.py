@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ class _Growing:
         self.size = int(np.prod(self.shape))
         self.budget, self.bytes = budget, 0
         self.chunks: list[np.ndarray] = []
-        self.file = None
+        self.file: IO[bytes] | None = None
 
     def add(self, column: pa.Array) -> None:
         pixels = _fixed_bytes(column, self.size)
@@ -48,8 +49,7 @@ class _Growing:
 
     def finish(self) -> np.ndarray:
         if self.file is not None:
-            self.file.flush()
-            flat = np.memmap(self.file, dtype=np.uint8, mode="r+")
+            flat = _mapped(self.file)
         elif self.chunks:
             flat = np.concatenate(self.chunks)
         else:
@@ -114,5 +114,12 @@ def _reorder(pixels: np.memmap, order: np.ndarray) -> np.memmap:
     step = max(1, 2**25 // int(np.prod(pixels.shape[1:])))
     for start in range(0, len(order), step):
         pixels[order[start : start + step]].tofile(file)
+    return _mapped(file).reshape(pixels.shape)
+
+
+def _mapped(file: IO[bytes]) -> np.memmap:
+    """Map a file into memory and close it: the mapping keeps the space."""
     file.flush()
-    return np.memmap(file, dtype=np.uint8, mode="r+").reshape(pixels.shape)
+    flat = np.memmap(file, dtype=np.uint8, mode="r+")
+    file.close()
+    return flat
