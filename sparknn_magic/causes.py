@@ -1,6 +1,6 @@
 """Spark's exceptions -> the one line that matters: what the Python worker raised, or what Spark says without its stack.
 
-Works on the text, because that is what classic sessions, Connect clients and py4j have in common. Standard library only.
+Works on the text, which is what classic sessions, Connect clients and py4j have in common. Standard library only.
 """
 
 import importlib.util
