@@ -44,7 +44,7 @@ def trained_a_little(network: torch.nn.Module, x: torch.Tensor) -> torch.nn.Modu
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim == 1:
-                parameter += 0.3 * torch.randn_like(parameter)
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = 1.0  # one batch is enough

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from pydantic import ValidationError, validate_call
+from pydantic import ValidationError
 from torch import nn
 
 from sparknn_magic import registry
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import ImageInputs
+from sparknn_magic.spec.schema import options_model
 
 # Each architecture, with options that make it small enough for a test; its structure stays.
 SMALL = {
@@ -46,7 +47,7 @@ def shaken(network: nn.Module) -> nn.Module:
     """Move every parameter off its first value, so that branches that start at zero count too."""
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter += 0.1 * parameter.std(correction=0).clamp(min=0.5) * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
     return network
 
 
@@ -147,10 +148,16 @@ def test_learns_which_half_of_a_picture_is_bright(name):
     ("option", "wrong"), [("width", 0), ("width", "wide"), ("dropout", 1.5), ("stem", "cifar100"), ("widht", 8)]
 )
 def test_options_out_of_range_or_unknown_are_refused(name, option, wrong):
-    call = validate_call(registry.get("architecture", name).build)
+    schema = options_model(registry.get("architecture", name))
     with pytest.raises(ValidationError) as refused:
-        call(ImageInputs(1, 28, 28), 10, **{option: wrong})
+        schema.model_validate({option: wrong})
     assert option in str(refused.value)
+
+
+@EVERY
+def test_every_option_has_a_default_and_a_meaning(name):
+    fields = options_model(registry.get("architecture", name)).model_fields
+    assert [key for key, field in fields.items() if field.is_required() or not field.description] == []
 
 
 @pytest.mark.parametrize(

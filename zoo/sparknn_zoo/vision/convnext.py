@@ -94,10 +94,14 @@ def convnext_atto(
 ) -> nn.Module:
     """ConvNeXt, atto size: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Pictures of at least 8 patches in height and width. patch: pixels of the stem's patches; auto: 1 where the shorter
-    side has up to 32, 2 up to 64, else 4. width: channels of the first stage; the others have 2, 4 and 8 times as many.
+    Pictures of at least 8x8; of 8 patches a side where the patch is given.
+
+    patch: pixels of a side of the stem's patches; auto is 1 where the picture's shorter side has up to 32, 2 up to 64,
+        else the paper's 4.
+    width: channels of the first stage; the others have 2, 4 and 8 times as many.
     drop_path: rate of stochastic depth in the last block, falling to 0 in the first.
     Source: Liu et al. 2022; sizes of Woo et al. 2023.
+    Raises: SpecError where the pictures are smaller.
     """
     pixels = choose_patch(inputs) if patch == "auto" else patch
     require_size("convnext-atto" if pixels == 1 else f"convnext-atto with patch {pixels}", inputs, 8 * pixels)

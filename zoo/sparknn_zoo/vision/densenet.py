@@ -75,7 +75,7 @@ class DenseNetBC(nn.Module):
     "densenet-small",
     task="image-classification",
     source=SOURCE,
-    notes={"parameters": 800_000, "at": CIFAR10, "options": {"depth": 100}},
+    notes={"parameters": 800_000, "at": {**CIFAR10, "depth": 100}},
 )
 def densenet_small(
     inputs: ImageInputs,
@@ -88,10 +88,14 @@ def densenet_small(
 ) -> nn.Module:
     """DenseNet-BC for small pictures: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Pictures of at least 4x4. depth: layers, 6n + 4. growth: channels that a layer adds. compression: share of the
-    channels that a transition keeps. dropout: after each convolution (the paper: 0.2 where nothing is augmented).
+    Pictures of at least 4x4.
+
+    depth: layers, 6n + 4.
+    growth: channels that a layer adds.
+    compression: share of the channels that is kept between two blocks.
+    dropout: share dropped in training after each convolution; 0.2 in the paper where nothing is augmented.
     Source: Huang et al. 2017; depth 100 with growth 12 is in its table 2.
-    Raises: SpecError where depth is not 6n + 4.
+    Raises: SpecError where depth is not 6n + 4 or the pictures are smaller.
     """
     if depth < 10 or (depth - 4) % 6:
         near = max(10, round((depth - 4) / 6) * 6 + 4)

@@ -68,8 +68,11 @@ def lenet5(
     """LeNet-5: float32[B, C, H, W] -> logits float32[B, outputs].
 
     Pictures of at least 12x12; sides under 32 pixels are padded by 2 on both ends, as the paper pads its digits.
-    activation: tanh as in the paper, or relu. pool: average as in the paper, or max.
+
+    activation: tanh as in the paper, or relu.
+    pool: how 2x2 pixels become one; average as in the paper, or max.
     Source: LeCun et al. 1998, sec. II.B.
+    Raises: SpecError where the pictures are smaller.
     """
     require_size("lenet5", inputs, 12)
     return LeNet5(inputs.channels, inputs.height, inputs.width, outputs, activation=activation, pool=pool)

@@ -39,7 +39,10 @@ def mlp(
 ) -> nn.Module:
     """Multi-layer perceptron on the flattened picture: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: units of a hidden layer. depth: hidden layers; 0 is a linear classifier.
+    Pictures of any size.
+
+    width: units of a hidden layer.
+    depth: hidden layers; 0 is a linear classifier.
     dropout: share of hidden units dropped in training.
     Source: Rumelhart et al. 1986; weights as He et al. 2015 draw them for ReLU.
     """

@@ -89,8 +89,11 @@ def mobilenet_v2(
 ) -> nn.Module:
     """MobileNetV2: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: multiplier on the channels, 0.35 to 1.4 in the paper. dropout: before the last layer.
+    Pictures of any size.
+
+    width: multiplier on the channels, 0.35 to 1.4 in the paper.
     stem: imagenet (the picture halved five times), cifar (three times), or auto: cifar up to 64 pixels.
+    dropout: share of features dropped in training before the last layer.
     Source: Sandler et al. 2018, table 2.
     """
     return MobileNetV2(inputs.channels, outputs, width=width, dropout=dropout, small=is_small(inputs, stem))

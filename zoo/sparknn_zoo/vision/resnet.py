@@ -114,7 +114,9 @@ class ResNet(nn.Module):
 def resnet18(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 64, stem: Stem = "auto") -> nn.Module:
     """ResNet of 18 layers: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: channels of the first stage; the others have 2, 4 and 8 times as many.
+    Pictures of any size.
+
+    width: channels of the first stage; the others have 2, 4 and 8 times as many.
     stem: imagenet (7x7 of stride 2 and a max-pool), cifar (one 3x3 of stride 1), or auto: cifar up to 64 pixels.
     Source: He et al. 2016, table 1.
     """
@@ -126,7 +128,9 @@ def resnet18(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 64, stem
 def resnet34(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 64, stem: Stem = "auto") -> nn.Module:
     """ResNet of 34 layers: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: channels of the first stage; the others have 2, 4 and 8 times as many.
+    Pictures of any size.
+
+    width: channels of the first stage; the others have 2, 4 and 8 times as many.
     stem: imagenet (7x7 of stride 2 and a max-pool), cifar (one 3x3 of stride 1), or auto: cifar up to 64 pixels.
     Source: He et al. 2016, table 1.
     """
@@ -138,7 +142,9 @@ def resnet34(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 64, stem
 def resnet50(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 64, stem: Stem = "auto") -> nn.Module:
     """ResNet of 50 layers, with bottlenecks: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: channels of the first stage's 3x3 convolutions; its blocks end with 4 times as many.
+    Pictures of any size.
+
+    width: channels of the first stage's 3x3 convolutions; its blocks end with 4 times as many.
     stem: imagenet (7x7 of stride 2 and a max-pool), cifar (one 3x3 of stride 1), or auto: cifar up to 64 pixels.
     Source: He et al. 2016, table 1.
     """

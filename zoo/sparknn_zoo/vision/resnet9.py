@@ -68,9 +68,12 @@ class ResNet9(nn.Module):
 def resnet9(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 64, scale: PositiveFloat = 0.125) -> nn.Module:
     """ResNet of 9 layers that trains in few epochs: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Pictures of at least 8x8. width: channels of the first stage; the others have 2, 4 and 8 times as many.
+    Pictures of at least 8x8.
+
+    width: channels of the first stage; the others have 2, 4 and 8 times as many.
     scale: factor on the logits, which keeps the loss from saturating at high learning rates.
     Source: Page 2018, How to Train Your ResNet (the network of the DAWNBench entry).
+    Raises: SpecError where the pictures are smaller.
     """
     require_size("resnet9", inputs, 2**POOLS)
     return ResNet9(inputs.channels, outputs, width=width, scale=scale)

@@ -67,7 +67,9 @@ class CifarResNet(nn.Module):
 def resnet8(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 16) -> nn.Module:
     """ResNet of 8 layers for small pictures (n = 1): float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: channels of the first stage; the others have 2 and 4 times as many.
+    Pictures of any size.
+
+    width: channels of the first stage; the others have 2 and 4 times as many.
     Source: He et al. 2016, sec. 4.2, one size smaller than the paper's smallest.
     """
     return CifarResNet(inputs.channels, outputs, blocks=1, width=width)
@@ -77,7 +79,9 @@ def resnet8(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 16) -> nn
 def resnet20(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 16) -> nn.Module:
     """ResNet of 20 layers for small pictures (n = 3): float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: channels of the first stage; the others have 2 and 4 times as many.
+    Pictures of any size.
+
+    width: channels of the first stage; the others have 2 and 4 times as many.
     Source: He et al. 2016, sec. 4.2 and table 6.
     """
     return CifarResNet(inputs.channels, outputs, blocks=3, width=width)
@@ -87,7 +91,9 @@ def resnet20(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 16) -> n
 def resnet56(inputs: ImageInputs, outputs: int, *, width: PositiveInt = 16) -> nn.Module:
     """ResNet of 56 layers for small pictures (n = 9): float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. width: channels of the first stage; the others have 2 and 4 times as many.
+    Pictures of any size.
+
+    width: channels of the first stage; the others have 2 and 4 times as many.
     Source: He et al. 2016, sec. 4.2 and table 6.
     """
     return CifarResNet(inputs.channels, outputs, blocks=9, width=width)

@@ -7,7 +7,9 @@ layers of 4,096 units, so that it takes pictures of any size.
 B batch, C channels, H height, W width, K classes.
 """
 
-from pydantic import PositiveInt
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from sparknn_magic.plugin import ImageInputs, architecture
@@ -50,15 +52,20 @@ def vgg_small(
     outputs: int,
     *,
     width: PositiveInt = 64,
-    stages: PositiveInt = 3,
+    stages: Annotated[int, Field(ge=1, le=8)] = 3,
     depth: PositiveInt = 2,
     dropout: Rate = 0.0,
 ) -> nn.Module:
     """Small VGG with BatchNorm: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Pictures of at least 8x8, or 2**stages. width: channels of the first stage; each stage has twice as many, up to
-    8 times. stages: halvings of the picture. depth: convolutions a stage. dropout: before the last layer.
+    Pictures of at least 8x8; of `2**stages` pixels a side where there are more or fewer stages than 3.
+
+    width: channels of the first stage; each stage has twice as many, up to 8 times.
+    stages: groups of convolutions, each of which halves the picture.
+    depth: convolutions a stage.
+    dropout: share of features dropped in training before the last layer.
     Source: Simonyan and Zisserman 2015; BatchNorm of Ioffe and Szegedy 2015.
+    Raises: SpecError where the pictures are smaller.
     """
     require_size("vgg-small" if stages == 3 else f"vgg-small of {stages} stages", inputs, 2**stages)
     return VGG(inputs.channels, outputs, width=width, stages=stages, depth=depth, dropout=dropout)

@@ -121,10 +121,16 @@ def vit_tiny(
 ) -> nn.Module:
     """Vision Transformer, tiny size: float32[B, C, H, W] -> logits float32[B, outputs].
 
-    Any size. patch: pixels of a patch's side; auto: the largest of 16, 8, 4, 2 and 1 that leaves 7 patches along the
-    shorter side (16 at 224 pixels, 4 at 28 and 32). dim: dimensions of a token. depth: layers. heads: attention heads,
-    which divide dim. mlp_ratio: hidden units of a layer's perceptron, in multiples of dim. dropout: of tokens and
-    hidden units. drop_path: rate of stochastic depth in the last layer, falling to 0 in the first.
+    Pictures of any size.
+
+    patch: pixels of a patch's side; auto is the largest of 16, 8, 4, 2 and 1 that leaves 7 patches along the picture's
+        shorter side (16 at 224 pixels, 4 at 28 and 32).
+    dim: dimensions of a token, a multiple of the heads.
+    depth: layers.
+    heads: attention heads.
+    mlp_ratio: hidden units of a layer's perceptron, in multiples of dim.
+    dropout: share dropped in training of tokens, of attention's output and of hidden units.
+    drop_path: rate of stochastic depth in the last layer, falling to 0 in the first.
     Source: Dosovitskiy et al. 2021; sizes of DeiT-Ti, Touvron et al. 2021.
     Raises: SpecError where dim is no multiple of heads, or a patch is larger than the picture.
     """
