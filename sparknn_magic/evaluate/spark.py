@@ -106,7 +106,7 @@ def _other_classes(rows: DataFrame, classes: int, foreign: int, unusable: int) -
         return DataError(
             f"{foreign:,} predictions, '{example}' for one, are not among the {classes} classes.", hint=hint
         )
-    return DataError(f"{unusable:,} predictions do not hold {classes} probabilities between 0 and 1.", hint=hint)
+    return DataError(f"rows whose prediction is not {classes} probabilities between 0 and 1: {unusable:,}.", hint=hint)
 
 
 def _nothing_counts(rows: DataFrame, classes: int, errors: int, unknown: int) -> DataError:

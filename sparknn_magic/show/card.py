@@ -41,7 +41,7 @@ print(classes[index[0]], float(probabilities[0, index[0]]))
 
 
 def model_card(meta: Mapping[str, Any]) -> str:
-    """Return the card of a bundle's meta as Markdown: what it is, how to run it, what it learned from, how good it is."""
+    """Return the card of a bundle's meta as Markdown: what the model is, how to run it, how good it is."""
     sections = [
         _what(meta),
         "## Use it\n\nWith ONNX Runtime, NumPy and Pillow alone:\n\n" + _fenced(_snippet(meta), "python"),
@@ -68,9 +68,9 @@ def code_block(markdown: str, language: str = "python", nth: int = 0) -> str:
 
 
 def escaped(text: object) -> str:
-    """Return a label as Markdown shows it letter for letter, in a table cell too: no markup of any kind survives."""
+    """Return a label as Markdown shows it letter for letter, inside a line or a table cell: no markup survives."""
     words = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$^=:.-])", r"\\\1", words)
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", words)
 
 
 def _fenced(text: str, language: str) -> str:

@@ -2,16 +2,19 @@
 
 import inspect
 import re
-import types
-import typing
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from sparknn_magic.plugin import Item
 from sparknn_magic.registry import Failure, plural
-from sparknn_magic.show.words import count, plain, shorten, table, value_text
+from sparknn_magic.show.words import count, options_text, plain, shorten, table, value_text, width
+from sparknn_magic.spec.schema import options_model
+from sparknn_magic.spec.words import describe_field, literals
 
+WIDTH = 116  # columns of a page of text
 COLUMNS = {"name": 24, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
 
 
@@ -20,63 +23,40 @@ class Option:
     """One option of a plugin, in words."""
 
     name: str
-    kind: str  # its type
+    takes: str  # "a whole number of at least 1"
     default: str  # "required" where it has none
-    about: str  # bounds and description, where the signature gives any
+    about: str  # what the docstring says of it
+    example: str  # a value, as a cell writes it
+
+    @property
+    def required(self) -> bool:
+        """Whether a cell must give it."""
+        return self.default == "required"
 
 
 def options_of(item: Item) -> list[Option]:
-    """Return the keyword-only options of a plugin: its signature is its schema."""
-    try:
-        hints = typing.get_type_hints(item.build, include_extras=True)
-    except (NameError, TypeError):  # a name that only a type checker sees: the words in the source will do
-        hints = {}
-    parameters = inspect.signature(item.build).parameters.values()
-    return [_option(p, hints.get(p.name, p.annotation)) for p in parameters if p.kind is p.KEYWORD_ONLY]
+    """Return the options of a plugin, as its schema has them.
+
+    Raises: PluginError where its signature cannot be read.
+    """
+    fields = options_model(item).model_fields
+    return [_option(field.alias or name, field) for name, field in fields.items()]
 
 
-def _option(parameter: inspect.Parameter, hint: Any) -> Option:
-    default = "required" if parameter.default is parameter.empty else value_text(parameter.default)
-    extras = hint.__metadata__ if typing.get_origin(hint) is typing.Annotated else ()
-    about = [text for extra in extras for text in _facts(extra)]
-    return Option(parameter.name, type_text(hint), default, ", ".join(about))
+def _option(name: str, field: FieldInfo) -> Option:
+    takes = describe_field(field)
+    default = "required" if field.is_required() else value_text(field.default)
+    return Option(name, takes, default, field.description or "", _sample(field, takes))
 
 
-def _facts(extra: Any) -> list[str]:
-    """Return what an annotation says: a text, or the bounds and the description of a pydantic Field."""
-    if isinstance(extra, str):
-        return [extra]
-    signs = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "multiple_of": "a multiple of"}
-    parts = [extra, *(getattr(extra, "metadata", None) or [])]
-    bounds = [f"{word} {getattr(p, sign):g}" for p in parts for sign, word in signs.items() if hasattr(p, sign)]
-    description = getattr(extra, "description", None)
-    return [*bounds, description] if description else bounds
-
-
-def type_text(hint: Any) -> str:
-    """Return a type as the help prints it: `int`, `"mean" or "sum"`, `int or [int, int]`."""
-    if hint is inspect.Parameter.empty:
-        return "any"
-    if isinstance(hint, str):
-        return hint
-    if hint is type(None):
-        return "null"
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return type_text(inner[0])
-    if origin is typing.Literal:
-        return " or ".join(value_text(v) for v in inner)
-    if _is_union(hint):
-        return " or ".join(type_text(t) for t in inner)
-    if origin is tuple:
-        return "[" + ", ".join("..." if t is Ellipsis else type_text(t) for t in inner) + "]"
-    if origin is list:
-        return f"list of {type_text(inner[0])}" if inner else "list"
-    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
-
-
-def _is_union(hint: Any) -> bool:
-    return isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+def _sample(field: FieldInfo, takes: str) -> str:
+    """Return the default as a cell writes it, or where there is none a value of the type."""
+    if not field.is_required():
+        return value_text(field.default)
+    if fixed := literals(field.annotation):
+        return value_text(fixed[0])
+    samples = {"a number": "0.1", "text": "text", "true": "true", "a list": "[32, 32]"}
+    return next((sample for words, sample in samples.items() if takes.startswith(words)), "32")
 
 
 def package_of(item: Item) -> str:
@@ -131,33 +111,48 @@ def zoo_table(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
 
 
 def item_help(item: Item) -> str:
-    """Return the help of one plugin: what it does, its options, source and licence, and a cell to paste."""
-    title = f"{plain(item.name)} ({item.kind})"
-    doc = inspect.cleandoc(item.build.__doc__ or "")
-    blocks = [f"{title}\n{'=' * len(title)}", doc, _options_block(item), _facts_block(item)]
-    blocks.append("example\n" + "\n".join(f"  {line}" for line in example_cell(item).split("\n")))
-    return "\n\n".join(b for b in blocks if b) + "\n"
+    """Return the help of one plugin: what it does, its options, source and licence, and a cell to paste.
+
+    Raises: PluginError where its signature cannot be read.
+    """
+    title, options = f"{plain(item.name)} ({item.kind})", options_of(item)
+    about = [f"{title}\n{'=' * len(title)}", _prose(inspect.cleandoc(item.build.__doc__ or ""), options)]
+    example = "\n".join(f"  {line}".rstrip() for line in example_cell(item).split("\n"))
+    blocks = [*about, _options_block(item, options), _facts_block(item), f"example\n{example}"]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _options_block(item: Item) -> str:
-    options = options_of(item)
+def _prose(docstring: str, options: Sequence[Option]) -> str:
+    """Return the docstring without the lines that the table of options repeats."""
+    said = {f"{o.name}: {o.about}" for o in options}
+    kept: list[str] = []
+    for paragraph in docstring.split("\n\n"):
+        entries = re.split(r"\n(?=\w+: )", paragraph)
+        kept.append("\n".join(e for e in entries if " ".join(e.split()).rstrip(".") not in said))
+    return "\n\n".join(k for k in kept if k.strip())
+
+
+def _options_block(item: Item, options: Sequence[Option]) -> str:
     if not options:
-        return "no options"
-    rows = [[o.name, o.kind, o.default, _about(o, item)] for o in options]
-    return "options\n" + table([["name", "type", "default", ""], *rows], "llll", indent="  ")
-
-
-def _about(option: Option, item: Item) -> str:
-    bare = f"`{item.name}: VALUE` sets it" if option.name == item.main else ""
-    return "; ".join(part for part in (option.about, bare) if part)
+        return "no options" if item.kind not in ("task", "sample") else ""
+    rows = [["name", "default", "takes", "meaning"]]
+    room = WIDTH - sum(max(width(getattr(o, k)) for o in options) + 2 for k in ("name", "default", "takes"))
+    for option in options:
+        first, *more = textwrap.wrap(option.about, max(room, 40)) or [""]
+        rows += [[option.name, option.default, option.takes, first], *(["", "", "", line] for line in more)]
+    note = f"\n  `{item.name}: VALUE` sets {item.main}." if item.main else ""
+    return "options\n" + table(rows, "llll", indent="  ") + note
 
 
 def _facts_block(item: Item) -> str:
-    notes = [(name, count(v) if isinstance(v, int) else value_text(v)) for name, v in item.notes.items()]
+    notes = {name: count(v) if isinstance(v, int) else value_text(v) for name, v in item.notes.items()}
+    if isinstance(at := item.notes.get("at"), Mapping) and "parameters" in notes:
+        notes["parameters"] += f" ({options_text(at)})"
+        del notes["at"]
     facts = [
         ("task", item.task),
         ("dynamic axes", ", ".join(item.dynamic) if item.kind == "architecture" else None),
-        *notes,
+        *notes.items(),
         ("source", item.source),
         ("licence", item.licence),
         ("code", item.ref),
@@ -168,7 +163,7 @@ def _facts_block(item: Item) -> str:
 def example_cell(item: Item) -> str:
     """Return a whole cell that uses the item, with its main or its first option written out."""
     if item.kind == "sample":
-        return f"import sparknn_magic\n\nrows = sparknn_magic.sample({item.name!r}, spark)"
+        return f'import sparknn_magic\n\nrows = sparknn_magic.sample("{item.name}", spark)'
     head = [
         "%%sparknn train my_model",
         f"task: {item.name if item.kind == 'task' else item.task or 'image-classification'}",
@@ -193,25 +188,10 @@ def example_cell(item: Item) -> str:
 
 def _written(item: Item) -> str:
     """Return the item as a cell writes it: `resize: 32`, `resnet18: {width: 64}`, or the bare name."""
-    options = [p for p in inspect.signature(item.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    if not options:
-        return item.name
-    required = [p for p in options if p.default is p.empty]
-    main = next((p for p in options if p.name == item.main), None)
-    if main is not None and all(p is main for p in required):
-        sample = _sample(main)
-        return item.name if sample in ("0", "null", "false") else f"{item.name}: {sample}"
+    options = options_of(item)
+    required = [o for o in options if o.required]
+    main = next((o for o in options if o.name == item.main), None)
+    if main is not None and all(o is main for o in required):
+        return item.name if main.example in ("0", "null", "false") else f"{item.name}: {main.example}"
     shown = required or options[:1]
-    return f"{item.name}: {{{', '.join(f'{p.name}: {_sample(p)}' for p in shown)}}}"
-
-
-def _sample(parameter: inspect.Parameter) -> str:
-    """Return the option's default, or where it has none a value of its type."""
-    if parameter.default is not parameter.empty:
-        return value_text(parameter.default)
-    hint = parameter.annotation
-    if typing.get_origin(hint) is typing.Literal:
-        return value_text(typing.get_args(hint)[0])
-    words = type_text(hint)
-    samples = {"int": "32", "bool": "true", "float": "0.1", "str": "text"}
-    return next((sample for kind, sample in samples.items() if words.startswith(kind)), "32")
+    return f"{item.name}: {{{', '.join(f'{o.name}: {o.example}' for o in shown)}}}" if shown else item.name

@@ -8,7 +8,7 @@ from sparknn_magic.registry import Failure
 from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
 from sparknn_magic.show.markup import Markup, el, join, linked
 from sparknn_magic.show.style import NOTEBOOK
-from sparknn_magic.show.text import model_facts
+from sparknn_magic.show.text import NOTHING_DONE, model_facts, plan_facts, plan_title
 from sparknn_magic.show.words import amount, count, duration, figure, percent, plain, plural, shorten, size, step_text
 
 MOST_CLASSES = 100  # in the table of classes that unfolds
@@ -19,7 +19,7 @@ def model_html(meta: Mapping[str, Any]) -> str:
     model = meta.get("model") or {}
     said = " · ".join(s for s in (plain(meta["task"]), step_text(model) if model else "") if s)
     facts = [el("tr", el("th", name), el("td", linked(value))) for name, value in model_facts(meta)]
-    return _scoped(
+    return scoped(
         el("div", plain(meta["name"]), cls="title"),
         el("div", said, cls="soft"),
         _tiles(meta),
@@ -30,7 +30,17 @@ def model_html(meta: Mapping[str, Any]) -> str:
 
 def metrics_html(metrics: Mapping[str, Any]) -> str:
     """Return the figures of a metrics dict, the table of classes unfolded."""
-    return _scoped(el("div", *_metric_tiles(metrics), cls="tiles"), _classes(metrics, open_=True))
+    return scoped(el("div", *_metric_tiles(metrics), cls="tiles"), _classes(metrics, open_=True))
+
+
+def plan_html(plan: Mapping[str, Any]) -> str:
+    """Return the plan of a dry run: what was checked, and what would be run."""
+    facts = [el("tr", el("th", name), el("td", value)) for name, value in plan_facts(plan)]
+    return scoped(
+        el("div", plan_title(plan), cls="title"),
+        el("table", el("tbody", *facts), cls="facts"),
+        el("div", NOTHING_DONE, cls="soft"),
+    )
 
 
 def zoo_html(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
@@ -49,10 +59,11 @@ def zoo_html(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
     parts.append(
         el("div", el("code", "%sparknn help NAME"), " shows the options of one, and a cell to paste.", cls="soft")
     )
-    return _scoped(*parts)
+    return scoped(*parts)
 
 
-def _scoped(*parts: Any) -> str:
+def scoped(*parts: Any) -> str:
+    """Return the parts in one element with the styles that are theirs alone."""
     return str(el("div", el("style", Markup(NOTEBOOK)), *parts, cls="sparknn"))
 
 
@@ -104,11 +115,11 @@ def _classes(metrics: Mapping[str, Any], *, open_: bool = False) -> Markup:
     titles = ("class", "precision", "recall", "F1", "rows")
     head = el("tr", *(el("th", title, cls="num" if i else None) for i, title in enumerate(titles)))
     rows = [
-        el("tr", el("th", shorten(c["label"], 40)), *_three(c), el("td", count(c["support"]), cls="num"))
+        el("tr", el("th", shorten(c["label"], 40)), _three(c), el("td", count(c["support"]), cls="num"))
         for c in classes
     ]
     rows += [
-        el("tr", el("td", f"{name} average"), *_three(metrics[name]), el("td", count(metrics["rows"]), cls="num"))
+        el("tr", el("td", f"{name} average"), _three(metrics[name]), el("td", count(metrics["rows"]), cls="num"))
         for name in ("macro", "weighted")
     ]
     table = el("table", el("thead", head), el("tbody", *rows))

@@ -158,7 +158,7 @@ def _pictures(examples: Sequence[Example]) -> Markup | None:
     if wrong:
         parts += [el("h3", "The most confident mistakes"), el("div", *map(_figure, wrong), cls="pictures")]
     if right:
-        parts += [el("h3", "Found"), el("div", *map(_figure, right), cls="pictures")]
+        parts += [el("h3", "Right answers"), el("div", *map(_figure, right), cls="pictures")]
     return _section("Pictures", "With the predicted class and its probability; mistakes have a dashed frame.", *parts)
 
 
@@ -179,7 +179,9 @@ def _figure(example: Example) -> Markup:
     small = "small" if max(example.image.shape[:2]) < 64 else None
     alt = f"{plain(example.label)}, predicted as {plain(example.predicted)}"
     picture = el("img", src=image_uri(example.image), alt=alt, cls=small)
-    caption = el("figcaption", el("b", said, title=plain(example.predicted)), el("span", more))
+    caption = el(
+        "figcaption", el("b", said, title=plain(example.predicted)), el("span", more, title=plain(example.label))
+    )
     return el("figure", picture, caption, cls=None if example.right else "miss")
 
 
@@ -234,11 +236,16 @@ def _pairs(metrics: Mapping[str, Any], classes: Sequence[str]) -> Markup | None:
     if not pairs:
         return el("p", "No row was taken for another class.", cls="note pairs")
     rows = [
-        (f"{shorten(classes[i], 40)} taken for {shorten(classes[j], 40)}", count(n), percent(n / sum(confusion[i])))
+        (_taken(classes[i], classes[j]), count(n), percent(n / sum(confusion[i])))
         for n, i, j in sorted(pairs, key=lambda p: (-p[0], p[1], p[2]))[:MOST_PAIRS]
     ]
     table = _table(("Most confused", "Rows", "Of the class"), rows, numbers=(1, 2))
     return el("div", table, cls="pairs")
+
+
+def _taken(true: str, predicted: str) -> Markup:
+    # Each on its own: a label written from right to left must not turn its neighbour around.
+    return join([el("bdi", shorten(true, 40)), " taken for ", el("bdi", shorten(predicted, 40))])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[int] = ()) -> Markup:

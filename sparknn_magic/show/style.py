@@ -78,7 +78,8 @@ figure img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; 
 figure img.small { image-rendering: pixelated; }
 figure.miss img { border: 2px dashed var(--warn); }
 figcaption { font-size: 13px; line-height: 1.35; padding-top: 6px; overflow-wrap: anywhere; }
-figcaption b { display: block; font-weight: 560; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+figcaption > * { display: block; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+figcaption b { font-weight: 560; }
 figcaption span { color: var(--soft); font-variant-numeric: tabular-nums; } figure.miss b { color: var(--warn); }
 pre { margin: 0; font: 13px/1.55 var(--mono); background: var(--faint); border-radius: 8px; padding: 14px 16px;
   overflow: auto; white-space: pre; tab-size: 2; }
@@ -97,13 +98,15 @@ NOTEBOOK = """
 .sparknn * { box-sizing: border-box; }
 .sparknn .title { font-size: 17px; font-weight: 650; margin: 2px 0; overflow-wrap: anywhere; }
 .sparknn .soft { opacity: 0.7; }
-.sparknn .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(120px, 1fr)); margin: 10px 0 12px;
+.sparknn .tiles { display: flex; flex-wrap: wrap; margin: 10px 0 12px;
   border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 8px; overflow: hidden; }
-.sparknn .tile { padding: 9px 13px; box-shadow: 1px 1px 0 rgba(128, 128, 128, 0.25); }
+.sparknn .tile { flex: 1 1 150px; padding: 9px 13px; box-shadow: 1px 1px 0 rgba(128, 128, 128, 0.25); }
 .sparknn .tile b { display: block; font-size: 18px; font-weight: 620; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 .sparknn .tile span { display: block; font-size: 12px; opacity: 0.7; }
-.sparknn table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 0 8px; background: none; }
+.sparknn table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 0 8px; background: none;
+  font-size: 13.5px; table-layout: auto; }
+.sparknn tbody tr:nth-child(n) { background: none; }
 .sparknn th, .sparknn td { text-align: left; padding: 4px 18px 4px 0; border: 0; background: none; vertical-align: top;
   border-bottom: 1px solid rgba(128, 128, 128, 0.22); overflow-wrap: anywhere; white-space: normal; }
 .sparknn th { font-weight: 500; white-space: nowrap; }

@@ -185,28 +185,39 @@ def parity_text(parity: Mapping[str, Any]) -> str | None:
 
 def plan_text(plan: Mapping[str, Any]) -> str:
     """Return what `--dry-run` prints: everything that was checked, and what would be run. Any key may be missing."""
-    model, train = plan.get("model") or {}, plan.get("train") or {}
+    lines = [["  " + name, value] for name, value in plan_facts(plan)]
+    return f"{plan_title(plan)}\n{table(lines, 'll')}\n{NOTHING_DONE}\n"
+
+
+NOTHING_DONE = "Nothing was trained and nothing was written."
+
+
+def plan_title(plan: Mapping[str, Any]) -> str:
+    """Return the head line of a plan."""
+    task = f": {plain(plan['task'])}" if plan.get("task") else ""
+    return f"dry run of {plain(plan.get('name') or 'the experiment')}{task}"
+
+
+def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines `name, value` of a plan; only those that it has something for."""
+    model, shape = plan.get("model") or {}, plan.get("input") or {}
     steps = [step_text(s) if isinstance(s, Mapping) else plain(s) for s in plan.get("preprocess") or []]
     columns = [f"{plain(name)} {plain(kind)}" for name, kind in plan.get("columns") or []]
-    shape = plan.get("input") or {}
     long = {"h": "height", "w": "width", "c": "channels"}
     facts = [
-        ("source", plan.get("source")),
+        ("source", _mapping(plan.get("source"))),
         ("columns", ", ".join(columns)),
         ("splits", _mapping(plan.get("splits"))),
         ("preprocess", ", ".join(steps)),
         ("input", shape_text({long.get(k, k): v for k, v in shape.items()}) if shape else None),
-        ("classes", plan.get("classes") if plan.get("classes") is not None else "counted when the rows are read"),
+        ("classes", count(plan["classes"]) if plan.get("classes") is not None else "counted when the rows are read"),
         ("model", step_text(model) if model.get("name") else None),
         ("parameters", count(model["parameters"]) if model.get("parameters") is not None else None),
-        ("train", _mapping(train)),
+        ("train", _mapping(plan.get("train"))),
         ("workers", _workers(plan)),
-        ("export", plan.get("export")),
+        ("export", plain(plan["export"]) if plan.get("export") else None),
     ]
-    head = f"dry run of {plain(plan.get('name', 'the experiment'))}"
-    head += f": {plain(plan['task'])}" if plan.get("task") else ""
-    lines = [["  " + name, plain(value)] for name, value in facts if value not in (None, "")]
-    return f"{head}\n{table(lines, 'll')}\nNothing was trained and nothing was written.\n"
+    return [(name, value) for name, value in facts if value]
 
 
 def _mapping(value: Any) -> str | None:

@@ -234,13 +234,13 @@ def test_predictions_of_another_model_are_refused(spark):
     rows = frame(spark, ["a", "b"], predicted(["x", "x"], probabilities))
     with pytest.raises(DataError, match="2 predictions, 'x' for one, are not among the 2 classes"):
         classification_metrics(rows, ["a", "b"])
-    with pytest.raises(DataError, match="2 predictions do not hold 3 probabilities between 0 and 1"):
+    with pytest.raises(DataError, match="rows whose prediction is not 3 probabilities between 0 and 1: 2"):
         classification_metrics(rows, ["x", "a", "b"])
 
 
 def test_probabilities_that_are_not_numbers_are_refused(spark):
     broken = np.array([[0.5, np.nan], [0.5, 0.5]], np.float32)
-    with pytest.raises(DataError, match="1 predictions do not hold 2 probabilities between 0 and 1"):
+    with pytest.raises(DataError, match="rows whose prediction is not 2 probabilities between 0 and 1: 1"):
         classification_metrics(frame(spark, ["a", "b"], predicted(["a", "b"], broken)), ["a", "b"])
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 FASHION = [
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -139,3 +140,27 @@ def meta_of(classes: list[str] | None = None, epochs: int = 10, *, validated: bo
         "versions": {"sparknn-magic": "0.1.0", "torch": "2.13.0", "onnxruntime": "1.31.1", "pyspark": "4.3.0"},
         "files": {"model.onnx": "ab12" * 16, "model.safetensors": "cd34" * 16},
     }
+
+
+@pytest.fixture
+def make_meta():
+    """The function that makes a meta dict: `make_meta(classes, epochs, validated=)`."""
+    return meta_of
+
+
+@pytest.fixture
+def make_metrics():
+    """The function that makes a metrics dict: `make_metrics(classes, rows, right, seed)`."""
+    return metrics_of
+
+
+@pytest.fixture
+def make_history():
+    """The function that makes epoch dicts: `make_history(epochs, validated=)`."""
+    return history_of
+
+
+@pytest.fixture
+def strange():
+    """Ten class names that are no plain words."""
+    return list(STRANGE)
