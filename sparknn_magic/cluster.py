@@ -21,6 +21,18 @@ def is_connect(spark: "SparkSession") -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
+def is_stopped(spark: "SparkSession") -> bool:
+    """Return whether the session has been stopped, by itself or with its SparkContext."""
+    return spark.is_stopped if is_connect(spark) else spark.sparkContext._jsc is None
+
+
+def has_jvm() -> bool:
+    """Return whether this process has its JVM already: spark-submit started it, or an earlier session did."""
+    from pyspark import SparkContext
+
+    return SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
+
+
 def is_local(spark: "SparkSession") -> bool:
     """Return whether tasks run in Spark's own process (`local[...]`), so on the machine of the driver."""
     return _conf(spark, "spark.master").startswith("local") and not _conf(spark, "spark.master").startswith("local-")

@@ -1,6 +1,7 @@
 """The Java that a local Spark is started on: JAVA_HOME, the PATH, or the runtime that the extra [java] brings.
 
 Only looked at when a session has to be started; costs one `java -version` (0.05 to 0.15 s) where Java is fine.
+`python -m sparknn_magic.java` says which one it would be, and fails where there is none.
 """
 
 import atexit
@@ -10,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,3 +131,18 @@ def java_for_spark() -> Iterator[Java]:
             os.environ.pop("JAVA_HOME", None)
         else:
             os.environ["JAVA_HOME"] = before
+
+
+def main() -> int:
+    """Print the Java that Spark would be started on; return 1 and say what to install where there is none."""
+    try:
+        java = find()
+    except SessionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Java {java.version}: {java.path} ({java.origin})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -38,8 +38,7 @@ def active() -> "SparkSession | None":
         found = SparkSession.active()
     except PySparkRuntimeError:  # there is none
         return None
-    stopped = not cluster.is_connect(found) and found.sparkContext._jsc is None
-    return None if stopped else found
+    return None if cluster.is_stopped(found) else found
 
 
 def adopt(spark: "SparkSession") -> "SparkSession":
@@ -61,7 +60,6 @@ def _quiet_query_logs() -> None:
 
 
 def _start(app_name: str) -> "SparkSession":
-    from pyspark import SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
@@ -72,8 +70,7 @@ def _start(app_name: str) -> "SparkSession":
         settings = {"spark.app.name": app_name, **local_settings(), **defaults}
         for key, value in settings.items():
             builder = builder.config(key, value)
-    has_java = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
-    if has_java or os.environ.get("SPARK_REMOTE", "").startswith("sc://"):
+    if cluster.has_jvm() or os.environ.get("SPARK_REMOTE", "").startswith("sc://"):
         return builder.getOrCreate()
     with java_for_spark() as java:
         try:
