@@ -82,7 +82,10 @@ class MissingExtra(SparkNNError):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None where none is close."""
     folded = {k.lower().replace("-", "_"): k for k in known}
-    match = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=1, cutoff=0.5)
+    wanted = name.lower().replace("-", "_")
+    # The same letters in another order are a slip of the fingers: resnet81 means resnet18 and not resnet8.
+    swapped = [k for k in folded if sorted(k) == sorted(wanted)]
+    match = difflib.get_close_matches(wanted, swapped or folded, n=1, cutoff=0.5)
     return folded[match[0]] if match else None
 
 

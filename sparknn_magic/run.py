@@ -19,7 +19,7 @@ from sparknn_magic.session import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, resolve
 from sparknn_magic.task import Task
-from sparknn_magic.train.job import Fitted, TrainJob
+from sparknn_magic.training.job import Fitted, TrainJob
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -75,8 +75,9 @@ def train(
         fitted = _fit(checked, prepared, job, tell, fresh)
     with new_bundle(checked.folder) as partial:
         with _stage(tell, "export") as done:
-            exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial)
-            meta = _meta(checked, prepared, job, fitted, parameters) | exported
+            meta = _meta(checked, prepared, job, fitted, parameters)
+            exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
+            meta = meta | exported
             done.update(exported["parity"])
         with _stage(tell, "evaluate") as done:
             meta = _evaluate(checked, meta, partial, Path(job.folder) / "report.html")
@@ -94,7 +95,7 @@ def check(
 ) -> Checked:
     """Check names, options, columns, types, slots and the export folder; read no rows."""
     from sparknn_magic.infer.spark import check_name
-    from sparknn_magic.train.spark import choose_workers
+    from sparknn_magic.training.spark import choose_workers
 
     if isinstance(spec, Experiment) and name is None and not overrides:
         experiment = spec  # with its places in the cell
@@ -177,6 +178,8 @@ def _placed(experiment: Experiment, path: tuple[str, ...]):
     try:
         yield
     except SparkNNError as error:
+        if error.line is not None:
+            raise
         where = path if experiment.where(*path) else path[:1]
         raise experiment.error(where, error.message, hint=error.hint, kind=type(error)) from error
 
@@ -242,8 +245,8 @@ def _train_job(checked: Checked, prepared: Any, runs: Path) -> tuple[TrainJob, i
 
 
 def _fit(checked: Checked, prepared: Any, job: TrainJob, tell: Listener, fresh: bool) -> Fitted:
-    from sparknn_magic.train import checkpoint
-    from sparknn_magic.train.spark import fit, open_events
+    from sparknn_magic.training import checkpoint
+    from sparknn_magic.training.spark import fit, open_events
 
     if fresh:
         checkpoint.remove(job.folder)
@@ -301,7 +304,7 @@ def _evaluate(checked: Checked, meta: dict[str, Any], folder: Path, report: Path
 
 
 def _published(checked: Checked, meta: dict[str, Any], job: TrainJob) -> Model:
-    from sparknn_magic.train import checkpoint
+    from sparknn_magic.training import checkpoint
 
     checkpoint.remove(job.folder)  # the model is whole: the next run of this cell is a new one
     model = Model(meta, checked.folder, checked.spark, report=Path(job.folder) / "report.html")

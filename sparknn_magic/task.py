@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
-    from sparknn_magic.train.job import TrainJob
+    from sparknn_magic.training.job import TrainJob
 
 
 class Task(ABC):
     """One kind of problem."""
 
+    default_loss: str = ""  # the loss of a cell that names none
     watch: str = "validation_loss"  # the figure of an epoch that decides which one is best
     result: str = ""  # the type of a prediction, as Spark writes it
     column: str = ""  # the spec's key under `data:` that names the model's input column
@@ -44,8 +45,16 @@ class Task(ABC):
         """Return what `TrainJob.rows` says of a rank's rows."""
 
     @abstractmethod
-    def export(self, job: "TrainJob", weights: bytes, prepared: Any, spark: "SparkSession", folder: "Path") -> dict[str, Any]:
-        """Write model.onnx and model.safetensors to `folder`, check parity on prepared rows; return what bundle.json says."""
+    def export(
+        self,
+        job: "TrainJob",
+        weights: bytes,
+        prepared: Any,
+        spark: "SparkSession",
+        folder: "Path",
+        meta: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Write model.onnx and model.safetensors to `folder`, check parity on prepared rows; return what that adds to `meta`."""
 
     @abstractmethod
     def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:

@@ -17,8 +17,8 @@ from safetensors.torch import load as safetensors_load
 from torch import Tensor, nn
 
 from sparknn_magic.errors import ExportError
-from sparknn_magic.train.job import TrainJob
-from sparknn_magic.train.network import PixelNetwork, build_network
+from sparknn_magic.training.job import TrainJob
+from sparknn_magic.training.network import PixelNetwork, build_network
 
 INPUT, OUTPUTS = "image", ("probabilities", "index")
 EXAMPLE_ROWS = 2  # the exporter takes an example batch of 1 for a fixed size

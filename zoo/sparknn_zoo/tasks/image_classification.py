@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sparknn_magic.data.spark import Inspected, Plan, Prepared
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
-    from sparknn_magic.train.job import PictureRows, TrainJob
+    from sparknn_magic.training.job import PictureRows, TrainJob
 
 PARITY_ROWS = 512
 PARITY_BYTES = 2**26  # of pictures that are brought to the driver for the parity check
@@ -52,12 +52,18 @@ class ImageClassification(Task):
 
     def training_rows(self, prepared: "Prepared") -> "PictureRows":
         """Return the size of the pictures and the statistics that normalize them."""
-        from sparknn_magic.train.job import PictureRows
+        from sparknn_magic.training.job import PictureRows
 
         return PictureRows(prepared.inputs, prepared.mean, prepared.std)
 
     def export(
-        self, job: "TrainJob", weights: bytes, prepared: "Prepared", spark: "SparkSession", folder: Path
+        self,
+        job: "TrainJob",
+        weights: bytes,
+        prepared: "Prepared",
+        spark: "SparkSession",
+        folder: Path,
+        meta: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Write model.onnx (uint8[N,H,W,C] -> probabilities float32[N,K], index int64[N]) and model.safetensors.
 
@@ -69,11 +75,8 @@ class ImageClassification(Task):
         from sparknn_magic.export.parity import check_parity
 
         classifier = trained_classifier(job, weights)
-        metadata = {
-            "task": "image-classification",
-            "classes": list(prepared.classes),
-            "input": {"height": job.rows.inputs.height, "width": job.rows.inputs.width, "channels": job.rows.inputs.channels},
-        }
+        steps = [{"name": step["name"], "options": step["options"]} for step in meta["preprocess"]]
+        metadata = {key: meta[key] for key in ("name", "task", "classes", "input")} | {"preprocess": steps}
         opset = export_onnx(classifier, job, folder / MODEL, metadata)
         (folder / WEIGHTS).write_bytes(weights)
         inputs = prepared.inputs

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sparknn_magic.errors import TrainError
-from sparknn_magic.train import checkpoint
-from sparknn_magic.train.cache import Rows
-from sparknn_magic.train.events import Reporter
-from sparknn_magic.train.job import TrainJob
-from sparknn_magic.train.network import PixelNetwork, build_network
+from sparknn_magic.training import checkpoint
+from sparknn_magic.training.cache import Rows
+from sparknn_magic.training.events import Reporter
+from sparknn_magic.training.job import TrainJob
+from sparknn_magic.training.network import PixelNetwork, build_network
 
 VALIDATION_BATCH = 512
 STEP_EVENT_SECONDS = 0.25

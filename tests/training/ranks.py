@@ -11,8 +11,8 @@ import pyarrow as pa
 from safetensors.torch import load
 
 from sparknn_magic.plugin import ImageInputs, Part
-from sparknn_magic.train.job import TRAIN, VALIDATION, PictureRows, TrainJob
-from sparknn_magic.train.worker import run_rank
+from sparknn_magic.training.job import TRAIN, VALIDATION, PictureRows, TrainJob
+from sparknn_magic.training.worker import run_rank
 
 INPUTS = ImageInputs(1, 12, 12)
 

@@ -14,7 +14,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from sparknn_magic.train.job import Channel, TrainJob
+from sparknn_magic.training.job import Channel, TrainJob
 
 Event = dict[str, Any]
 LOG, STOP = "events.jsonl", "stop"

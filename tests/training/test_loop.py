@@ -11,10 +11,10 @@ from torch import nn
 
 from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import ImageInputs, Part
-from sparknn_magic.train import checkpoint
-from sparknn_magic.train.job import VALIDATION
-from sparknn_magic.train.loop import _cuts
-from tests.train.ranks import INPUTS, fit, job, rows
+from sparknn_magic.training import checkpoint
+from sparknn_magic.training.job import VALIDATION
+from sparknn_magic.training.loop import _cuts
+from tests.training.ranks import INPUTS, fit, job, rows
 
 
 def linear(inputs: ImageInputs, outputs: int) -> nn.Module:
@@ -39,7 +39,7 @@ def explode(inputs: ImageInputs, outputs: int, *, at: int) -> nn.Module:
     return Explode()
 
 
-HERE = "tests.train.test_loop"
+HERE = "tests.training.test_loop"
 LINEAR = Part(f"{HERE}:linear", {})
 SGD = Part("sparknn_zoo.optimizers.sgd:sgd", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "nesterov": False})
 

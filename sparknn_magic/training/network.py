@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sparknn_magic.train.job import TrainJob
+from sparknn_magic.training.job import TrainJob
 
 
 class PixelNetwork(nn.Module):

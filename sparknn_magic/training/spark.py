@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from sparknn_magic import cluster
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SessionError, TrainError
-from sparknn_magic.train.events import Event, EventFile, EventServer
-from sparknn_magic.train.job import Fitted, TrainJob
+from sparknn_magic.training.events import Event, EventFile, EventServer
+from sparknn_magic.training.job import Fitted, TrainJob
 
 RESULT = "kind string, part int, data binary"
 POLL = 0.1  # seconds
@@ -100,7 +100,7 @@ def _rank_task(batches: Iterator[pa.RecordBatch], job: TrainJob) -> Iterator[pa.
     """Run one rank as a Spark task: the barrier context is all that it needs of Spark."""
     from pyspark import BarrierTaskContext
 
-    from sparknn_magic.train.worker import run_rank
+    from sparknn_magic.training.worker import run_rank
 
     context = BarrierTaskContext.get()
     tasks = context.getTaskInfos()

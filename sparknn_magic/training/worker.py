@@ -16,10 +16,10 @@ import torch.distributed as dist
 from safetensors.torch import save as safetensors_bytes
 
 from sparknn_magic.errors import TrainError
-from sparknn_magic.train.cache import collect
-from sparknn_magic.train.events import Reporter
-from sparknn_magic.train.job import TRAIN, VALIDATION, TrainJob
-from sparknn_magic.train.loop import Place, Trainer
+from sparknn_magic.training.cache import collect
+from sparknn_magic.training.events import Reporter
+from sparknn_magic.training.job import TRAIN, VALIDATION, TrainJob
+from sparknn_magic.training.loop import Place, Trainer
 
 CHUNK = 2**25  # bytes of weights in one row of the stage's result
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
