@@ -13,7 +13,7 @@ _NAMES = {
     "load": "sparknn_magic.model",
     "Model": "sparknn_magic.model",
     "sample": "sparknn_magic.samples",
-    "session": "sparknn_magic.session",
+    "session": "sparknn_magic.sessions",
     "SparkNNError": "sparknn_magic.errors",
 }
 __all__ = ["Model", "SparkNNError", "dry_run", "load", "load_ipython_extension", "sample", "session", "train"]
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sparknn_magic.model import Model, load
     from sparknn_magic.run import dry_run, train
     from sparknn_magic.samples import sample
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
 
 
 def __getattr__(name: str) -> Any:

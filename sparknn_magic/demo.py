@@ -32,7 +32,7 @@ def demo(*, runs: str | None = None) -> None:
     from sparknn_magic.cluster import slots
     from sparknn_magic.run import train
     from sparknn_magic.samples import sample
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     from sparknn_magic.show.text import metrics_table
 
     started = time.perf_counter()

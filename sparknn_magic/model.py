@@ -175,7 +175,7 @@ def load(folder: str | Path, *, spark: "SparkSession | None" = None, register: b
     Raises: BundleError where the folder is missing, incomplete or changed; PluginError where it needs a plugin that
     is not installed.
     """
-    from sparknn_magic.session import adopt, session
+    from sparknn_magic.sessions import adopt, session
 
     meta = read_bundle(folder)
     model = Model(meta, Path(folder), adopt(spark) if spark is not None else session())

@@ -15,7 +15,7 @@ from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, s
 from sparknn_magic.errors import SparkNNError, SpecError
 from sparknn_magic.model import Model
 from sparknn_magic.plugin import Part
-from sparknn_magic.session import adopt, session
+from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, resolve
 from sparknn_magic.task import Task

@@ -26,7 +26,7 @@ def sample(name: str, spark: "SparkSession | None" = None, split: str = "train")
         known = ", ".join(paths)
         raise UnknownName(f"the sample '{item.name}' has no split '{split}', only {known}.{did_you_mean(split, paths)}")
     if spark is None:
-        from sparknn_magic.session import session
+        from sparknn_magic.sessions import session
 
         spark = session()
     view = registry.fold(item.name)

@@ -25,7 +25,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     from pyspark.sql import SparkSession
 
     from sparknn_magic.java import java_for_spark
-    from sparknn_magic.session import adopt
+    from sparknn_magic.sessions import adopt
 
     settings = {
         "spark.ui.enabled": "false",

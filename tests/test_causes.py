@@ -42,7 +42,7 @@ MISTAKES = {
 SCRIPT = """
 import json
 from sparknn_magic.causes import spark_cause
-from sparknn_magic.session import adopt
+from sparknn_magic.sessions import adopt
 def fails(batches):
     raise ValueError("bad row\\nand a second line")
     yield
@@ -79,7 +79,7 @@ def causes_of(done) -> dict[str, str]:
 def test_every_mistake_is_told_in_one_line_without_java(run_script, connect):
     code = f"MISTAKES = {json.dumps({name: code for name, (code, _) in MISTAKES.items()})!r}\n" + SCRIPT
     if not connect:
-        code = "from sparknn_magic.session import session\nspark = session()\n" + code
+        code = "from sparknn_magic.sessions import session\nspark = session()\n" + code
     done = run_script(code, connect=connect)
     causes = causes_of(done)
     for name, (_, wanted) in MISTAKES.items():

@@ -103,7 +103,7 @@ def test_spark_runs_python_functions_on_the_java_that_the_extra_brings(run_scrip
     code = """
     import sys
     from pyspark.sql.functions import udf
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     spark = session()
     print("java", spark.sparkContext._jvm.System.getProperty("java.home"))
     print("rows", [row[0] for row in spark.range(3).select(udf(lambda x: f"{sys.executable}:{x}")("id")).collect()])

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sparknn_magic.session import local_settings, session
+from sparknn_magic.sessions import local_settings, session
 
 
 def test_the_active_session_is_taken(spark):
@@ -15,7 +15,7 @@ def test_a_session_of_ours_runs_this_interpreter_quietly_and_leaves_no_folder(ru
     code = """
     import os, sys
     from pyspark.sql.functions import udf
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     spark = session("mine")
     assert session() is spark
     open("added.txt", "w").write("x")
@@ -46,7 +46,7 @@ def test_a_local_session_made_without_a_choice_is_put_right(run_script):
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import pandas_udf, udf
     made = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     spark = session()
     assert spark is made
     print("PYTHON", spark.range(1).select(udf(lambda _: sys.executable)("id")).first()[0])
@@ -61,7 +61,7 @@ def test_a_choice_that_somebody_made_is_kept(run_script, tmp_path):
     code = """
     import os
     from pyspark.sql.functions import udf
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     print("CHOSEN", session().range(1).select(udf(lambda _: os.environ.get("SPARKNN_CHOSEN"))("id")).first()[0])
     """
     assert "CHOSEN yes" in run_script(code, env={"PYSPARK_PYTHON": str(chosen)}).stdout
@@ -69,7 +69,7 @@ def test_a_choice_that_somebody_made_is_kept(run_script, tmp_path):
 
 def test_a_connect_session_is_taken_as_it_is(run_script):
     code = """
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     assert session() is spark
     import threading
     found = []
@@ -84,7 +84,7 @@ def test_a_connect_session_is_taken_as_it_is(run_script):
 
 def test_a_stopped_session_is_followed_by_a_new_one(run_script):
     code = """
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     first = session()
     first.sparkContext.stop()
     second = session()
@@ -98,7 +98,7 @@ def test_what_spark_defaults_says_comes_first(run_script, tmp_path):
         "# a comment\nspark.master  local[1]\nspark.app.name=theirs\n\nspark.sql.shuffle.partitions 7\n"
     )
     code = """
-    from sparknn_magic.session import session
+    from sparknn_magic.sessions import session
     spark = session("ours")
     print("CONF", *(spark.conf.get(f"spark.{key}") for key in ("master", "app.name", "sql.shuffle.partitions")))
     """
@@ -107,7 +107,7 @@ def test_what_spark_defaults_says_comes_first(run_script, tmp_path):
 
 def test_the_heap_is_a_quarter_of_the_memory_within_bounds(monkeypatch):
     for memory, heap in ((2, "1g"), (16, "4g"), (512, "8g")):
-        monkeypatch.setattr("sparknn_magic.session._memory", lambda memory=memory: memory << 30)
+        monkeypatch.setattr("sparknn_magic.sessions._memory", lambda memory=memory: memory << 30)
         assert local_settings()["spark.driver.memory"] == heap
 
 
