@@ -1,0 +1,112 @@
+"""A model as a Spark function: in DataFrames and in SQL, on classic and Connect sessions, on batch and streaming frames.
+
+Spark hands a Python worker Arrow batches of at most `spark.sql.execution.arrow.maxRecordsPerBatch` rows (10,000) and
+`spark.sql.execution.arrow.maxBytesPerBatch` (64 MB); the worker decodes and scores them in micro-batches, so a batch of
+large files costs their own bytes and little more. Where even that is too much, lower those two.
+"""
+
+import atexit
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sparknn_magic import cluster
+from sparknn_magic.errors import SpecError, did_you_mean
+from sparknn_magic.infer.job import MODES, PREDICTION, InferJob
+from sparknn_magic.infer.worker import predict as score
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: bool = False) -> Any:
+    """Return the Spark function of a model: one column of rows -> struct `PREDICTION`.
+
+    `file` is the ONNX file on this machine. It reaches each node once, as a file of the session, and is no part of the
+    function; `job.path` is set to its name there, and `job.threads` 0 to the cores that Spark counts for a task.
+
+    Spark may move a filter on the result below the column that computes it, and so run the model twice. With `once`
+    the function counts as nondeterministic, which Spark computes exactly where it stands: right for a new column of a
+    frame. In SQL the default is right: there Spark computes equal calls in one SELECT once.
+    """
+    from pyspark import SparkFiles
+    from pyspark.sql.functions import arrow_udf
+
+    name = ship(file, job.digest, spark)
+    job = replace(job, path=name, threads=job.threads or cluster.task_cpus(spark))
+
+    def model(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        yield from score(arrays, job, SparkFiles.get(job.path))
+
+    function = arrow_udf(model, PREDICTION)
+    return function.asNondeterministic() if once else function
+
+
+def ship(file: str | Path, digest: str, spark: "SparkSession") -> str:
+    """Make a file known to the session's executors and return the name that `SparkFiles.get` finds it by there.
+
+    Executors fetch it when they first need it, so they are given a copy: whoever overwrites or removes `file` later
+    does not harm the function. The name is made of the digest; shipping the same file again costs nothing.
+    """
+    copy = _copies() / f"{digest}{Path(file).suffix}"
+    if not copy.exists():
+        part = copy.with_name(copy.name + ".part")
+        shutil.copyfile(file, part)
+        part.rename(copy)
+    spark.addArtifacts(str(copy), file=True)
+    return copy.name
+
+
+@cache
+def _copies() -> Path:
+    folder = tempfile.mkdtemp(prefix="sparknn-models-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def predict(
+    df: "DataFrame", udf: Any, column: str, *, mode: str = "permissive", name: str = "prediction"
+) -> "DataFrame":
+    """Return `df` with the predictions for one column in a new one, a struct `PREDICTION`.
+
+    `udf` is best a `model_udf(..., once=True)`.
+    Mode permissive keeps all rows: one that cannot be scored has a null label and the reason in `error`. Mode
+    dropmalformed drops those rows. Mode failfast is the function's own: a job made with it stops at the first of them.
+    """
+    if mode not in MODES:
+        raise SpecError(f"there is no mode '{mode}'.{did_you_mean(mode, MODES)}", hint=f"Modes: {', '.join(MODES)}.")
+    from pyspark.sql.functions import col
+
+    scored = df.withColumn(name, udf(col("`" + column.replace("`", "``") + "`")))
+    return scored.where(col(name)["error"].isNull()) if mode == "dropmalformed" else scored
+
+
+def register(spark: "SparkSession", name: str, udf: Any) -> None:
+    """Make the function known to the session's SQL under this name; a model of that name is replaced.
+
+    Raises: SpecError as `check_name` does.
+    """
+    check_name(spark, name)
+    spark.udf.register(name, udf)
+
+
+def check_name(spark: "SparkSession", name: str) -> None:
+    """Raise SpecError where SQL cannot call a function by this name, or Spark has one of its own."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        valid = re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII)
+        raise SpecError(
+            f"'{name}' cannot be the name of an SQL function.",
+            hint=f"Letters, digits and underscores can, with no digit in front: '{valid}'.",
+        )
+    if spark.sql(f"SHOW SYSTEM FUNCTIONS LIKE '{name}'").collect():
+        raise SpecError(
+            f"'{name}' is a function of Spark's own; a model of that name would hide it from SQL.",
+            hint=f"Choose another name, such as '{name}_model'.",
+        )
