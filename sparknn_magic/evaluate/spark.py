@@ -65,9 +65,9 @@ def classification_metrics(
 def _numbered(predictions: DataFrame, truth: Column, guess: Column, classes: list[str]) -> DataFrame:
     """Return the rows with the true and the predicted class as numbers from 1, and the probability of the true one."""
     names, named, probabilities = F.lit(classes), guess.getField("label"), guess.getField("probabilities")
-    usable = (F.size(probabilities) == len(classes)) & F.forall(
-        probabilities, lambda p: p.isNotNull() & ~F.isnan(p) & p.between(0, 1.0001)
-    )
+    # NaN counts as the largest number, so it is beyond the upper bound.
+    within = (F.array_min(probabilities) >= 0) & (F.array_max(probabilities) <= 1.0001)
+    usable = (F.size(probabilities) == len(classes)) & within
     rows = predictions.select(
         F.coalesce(F.array_position(names, truth), F.lit(UNKNOWN)).cast("int").alias("true"),
         F.when(named.isNull(), NONE).otherwise(F.array_position(names, named)).cast("int").alias("predicted"),
@@ -90,11 +90,12 @@ def _counts(rows: DataFrame, classes: int) -> DataFrame:
     clipped = F.least(F.greatest(of_true.cast("double"), F.lit(EPSILON)), F.lit(1 - EPSILON))
     ahead = F.filter("probabilities", lambda p, i: (p > of_true) | ((p == of_true) & (i >= true)))
     top5 = F.when(of_true.isNotNull(), (F.size(ahead) < 5).cast("int")) if classes > 5 else F.lit(0)
+    amiss = (F.col("predicted") > UNKNOWN) & (~F.col("usable") | ((true > UNKNOWN) & of_true.isNull()))
     return rows.groupBy("true", "predicted").agg(
         F.count(F.lit(1)).alias("n"),
         F.coalesce(F.sum(-F.log(clipped)), F.lit(0.0)).alias("loss"),
         F.coalesce(F.sum(top5), F.lit(0)).alias("top5"),
-        F.count(F.when((F.col("predicted") > UNKNOWN) & ~F.col("usable"), 1)).alias("unusable"),
+        F.count(F.when(amiss, 1)).alias("unusable"),
     )
 
 

@@ -238,10 +238,12 @@ def test_predictions_of_another_model_are_refused(spark):
         classification_metrics(rows, ["x", "a", "b"])
 
 
-def test_probabilities_that_are_not_numbers_are_refused(spark):
-    broken = np.array([[0.5, np.nan], [0.5, 0.5]], np.float32)
+@pytest.mark.parametrize("wrong", [[0.5, float("nan")], [None, 0.5], [-0.5, 1.5], [0.5], [], None])
+def test_what_is_no_distribution_over_the_classes_is_refused(spark, wrong):
+    answers = predicted(["a", "b"], np.full((2, 2), 0.5, np.float32))
+    answers[0]["probabilities"] = wrong
     with pytest.raises(DataError, match="rows whose prediction is not 2 probabilities between 0 and 1: 1"):
-        classification_metrics(frame(spark, ["a", "b"], predicted(["a", "b"], broken)), ["a", "b"])
+        classification_metrics(frame(spark, ["a", "b"], answers), ["a", "b"])
 
 
 def test_a_missing_column_names_the_nearest(spark):
