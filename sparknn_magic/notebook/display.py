@@ -10,6 +10,7 @@ from IPython.display import display
 from sparknn_magic.show.live import RunState
 from sparknn_magic.show.progress import Lines
 
+PATIENCE = 0.5  # seconds until the display appears: an error that comes sooner stands alone
 SECONDS = 0.5  # between two updates of the display
 
 
@@ -24,46 +25,59 @@ class Rendered:
 
 
 class LiveDisplay:
-    """A listener that keeps one display up to date. Events reach it in the kernel's main thread."""
+    """A listener that keeps one display up to date. Everything here runs in the kernel's main thread."""
 
-    def __init__(self, name: str):
-        self.state = RunState(name)
-        self.handle: Any = display(self._rendered(), display_id=True)
-        self.last = time.monotonic()
+    def __init__(self, name: str, epochs: int):
+        self.state = RunState(name, total=epochs)
+        self.handle: Any = None
+        self.last = time.monotonic() + PATIENCE - SECONDS
 
     def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take in one event."""
         self.state.hear(event)
-        now = time.monotonic()
-        if event["event"] == "stage" or now - self.last >= SECONDS:
-            self.last = now
-            self.handle.update(self._rendered())
 
-    def finish(self, html: str, text: str) -> None:
+    def tick(self) -> None:
+        """Draw, if it is time; called often."""
+        if time.monotonic() - self.last >= SECONDS:
+            self._draw(Rendered(self.state.html(), self.state.text()))
+
+    def finish(self, model: Any) -> None:
         """Put the result in the progress's place, so that a saved notebook shows it."""
-        self.handle.update(Rendered(html, f"{self.state.text()}\n\n{text}"))
+        html = model._repr_html_() + self.state.summary_html(model.history)
+        self._draw(Rendered(html, f"{self.state.text()}\n\n{model!r}"))
 
-    def fail(self) -> None:
-        """Leave the state as it was when the run ended."""
-        self.handle.update(self._rendered())
+    def fail(self, *, interrupted: bool) -> None:
+        """Leave the state as it was when the run ended; nothing where it ended before anything was shown."""
+        if interrupted:
+            self.state.interrupt()
+        if self.handle is not None:
+            self._draw(Rendered(self.state.html(), self.state.text()))
 
-    def _rendered(self) -> Rendered:
-        return Rendered(self.state.html(), self.state.text())
+    def _draw(self, content: Rendered) -> None:
+        self.last = time.monotonic()
+        if self.handle is None:
+            self.handle = display(content, display_id=True)
+        else:
+            self.handle.update(content)
 
 
 class LineDisplay(Lines):
     """The same for a plain terminal."""
 
-    def finish(self, html: str, text: str) -> None:
-        """Print the result."""
-        print(text, file=self.stream)
+    def tick(self) -> None:
+        """Nothing to draw: the lines stand."""
 
-    def fail(self) -> None:
+    def finish(self, model: Any) -> None:
+        """Print the result."""
+        print(repr(model), file=self.stream)
+
+    def fail(self, *, interrupted: bool) -> None:
         """Nothing to clear: the lines stand."""
 
 
-def progress(shell: InteractiveShell, name: str) -> LiveDisplay | LineDisplay:
+def progress(shell: InteractiveShell, name: str, epochs: int) -> LiveDisplay | LineDisplay:
     """Return the listener that fits the frontend: a display in a notebook, lines in a terminal."""
-    return LiveDisplay(name) if hasattr(shell, "kernel") else LineDisplay()
+    return LiveDisplay(name, epochs) if hasattr(shell, "kernel") else LineDisplay()
 
 
 def show(html: str, text: str) -> None:

@@ -1,7 +1,10 @@
 """`%sparknn` and `%%sparknn`: read the line, call the function that scripts call, bind a name. No logic of its own."""
 
+from keyword import iskeyword
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from sparknn_magic import registry
@@ -9,18 +12,23 @@ from sparknn_magic.errors import SparkNNError, SpecError, UnknownName, did_you_m
 from sparknn_magic.notebook.words import COMMANDS, Line, read_line, usage
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from sparknn_magic.model import Model
 
 SHOWN_ROWS = 5
+PLAIN_TYPES = ("string", "int", "bigint", "smallint", "tinyint", "double", "float", "boolean", "date", "timestamp")
 
 
-class Interrupted(SparkNNError):
+class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
     """The user has interrupted the cell; what was done up to then is kept."""
 
 
 @magics_class
 class SparkNNMagics(Magics):
     """Train, score and inspect neural networks on Spark."""
+
+    shell: InteractiveShell  # always given to an extension's magics
 
     @no_var_expand
     @line_cell_magic
@@ -38,65 +46,72 @@ class SparkNNMagics(Magics):
 
     def _train(self, line: Line, body: str) -> None:
         from sparknn_magic import run
+        from sparknn_magic.notebook.background import in_background
         from sparknn_magic.notebook.display import progress, show
+        from sparknn_magic.sessions import session
         from sparknn_magic.show.html import plan_html
         from sparknn_magic.show.text import plan_text
+        from sparknn_magic.spec.experiment import Experiment
+        from sparknn_magic.spec.resolve import resolve
 
-        name, names = line.name(), self._variables()
-        asked: dict[str, Any] = {"name": name, "overrides": line.overrides, "variables": names}
+        name, names, first = line.name(), self._variables(), self._first_line(body)
+        experiment = Experiment.parse(body, first_line=first, name=name, overrides=line.overrides, variables=names)
+        resolve(experiment)  # a wrong name is told at once, before Spark is started
         if "--dry-run" in line.flags:
-            plan = run.dry_run(_experiment(body, asked), variables=names)
+            spark = session()
+            plan = in_background(spark, lambda _: run.dry_run(experiment, spark=spark, variables=names))
             show(plan_html(plan), plan_text(plan))
             return
-        experiment = _experiment(body, asked)
-        view = progress(self.shell, name)
+        view = progress(self.shell, name, experiment.train.epochs)
+        asked: dict[str, Any] = {
+            "variables": names,
+            "runs": line.options.get("--runs"),
+            "fresh": "--fresh" in line.flags,
+        }
         try:
-            model = run.train(
-                experiment,
-                variables=names,
-                on_event=view,
-                runs=line.options.get("--runs"),
-                fresh="--fresh" in line.flags,
-            )
-        except BaseException:
-            view.fail()
+            spark = session()
+            model = in_background(spark, lambda tell: run.train(experiment, spark=spark, on_event=tell, **asked), view)
+        except BaseException as error:
+            view.fail(interrupted=isinstance(error, KeyboardInterrupt))
             raise
         self.shell.user_ns[name] = model
-        view.finish(model._repr_html_(), repr(model))
+        view.finish(model)
 
     def _predict(self, line: Line, body: str) -> None:
-        into = line.options.get("--into")
-        if into is None or not into.isidentifier():
-            what = f"'{into}' is no variable's name" if into else "say where the rows go"
-            raise SpecError(f"predict: {what}.", hint=f"Usage: {COMMANDS['predict'].usage}")
-        model = self._model(line.name())
-        scored = model.predict(
-            body,
-            column=line.options.get("--column"),
-            mode=line.options.get("--mode", "permissive"),
-            variables=self._variables(),
-        )
-        self.shell.user_ns[into] = scored
-        scored.createOrReplaceTempView(into)
-        self._show_rows(scored, into)
-
-    def _show_rows(self, scored: Any, into: str) -> None:
+        from sparknn_magic.model import rows_of
+        from sparknn_magic.notebook.background import in_background
         from sparknn_magic.notebook.display import show
         from sparknn_magic.show.rows import rows_html, rows_text
 
-        plain = [f"`{c}`" for c, kind in scored.dtypes if kind in PLAIN_TYPES]
-        wanted = [*plain, "prediction.label AS prediction", "round(prediction.score, 4) AS score", "prediction.error AS error"]
-        first = [row.asDict() for row in scored.limit(SHOWN_ROWS).selectExpr(*wanted).collect()]
+        into = line.options.get("--into", "")
+        if not into.isidentifier() or iskeyword(into):
+            what = f"'{into}' is no variable's name" if into else "say where the rows go"
+            raise SpecError(f"predict: {what}.", hint=f"Usage: {COMMANDS['predict'].usage}")
+        model, names = self._model(line.name()), self._variables()
+        column, mode = line.options.get("--column"), line.options.get("--mode", "permissive")
+
+        def work(_: Any) -> tuple["DataFrame", list[dict[str, Any]]]:
+            rows = rows_of(model.spark, body, names)
+            scored = model.predict(rows, column=column, mode=mode)
+            # Limited before the model runs: after it, Spark would score a whole batch to show five rows.
+            first = _plain(model.predict(rows.limit(SHOWN_ROWS), column=column, mode=mode))
+            scored.createOrReplaceTempView(into)
+            return scored, first
+
+        scored, first = in_background(model.spark, work)
+        self.shell.user_ns[into] = scored
         title = f"{into}: a DataFrame and a view of {len(scored.columns)} columns; its first rows"
         show(rows_html(title, first), rows_text(title, first))
 
     def _evaluate(self, line: Line, body: str) -> None:
+        from sparknn_magic.notebook.background import in_background
         from sparknn_magic.notebook.display import show
         from sparknn_magic.show.html import metrics_html
         from sparknn_magic.show.text import metrics_table
 
-        model = self._model(line.name())
-        metrics = model.evaluate(body if body.strip() else None, variables=self._variables())
+        model, names = self._model(line.name()), self._variables()
+        rows = body if body.strip() else None
+        metrics = in_background(model.spark, lambda _: model.evaluate(rows, variables=names))
         show(metrics_html(metrics), metrics_table(metrics))
 
     def _load(self, line: Line, body: str) -> None:
@@ -117,10 +132,17 @@ class SparkNNMagics(Magics):
         show(zoo_html(items, failures), zoo_table(items, failures))
 
     def _show(self, line: Line, body: str) -> None:
+        from sparknn_magic.bundle.folder import read_bundle
         from sparknn_magic.notebook.display import show
+        from sparknn_magic.show.html import model_html
+        from sparknn_magic.show.text import model_text
 
-        model = self._model(line.name())
-        show(model._repr_html_(), repr(model))
+        model, folder = self._find(line.name())
+        if model is not None:
+            show(model._repr_html_(), repr(model))
+        elif folder is not None:  # looking at a model takes no Spark
+            meta = read_bundle(folder)
+            show(model_html(meta), model_text(meta))
 
     def _help(self, line: Line, body: str) -> None:
         from sparknn_magic.show.catalogue import item_help
@@ -136,22 +158,38 @@ class SparkNNMagics(Magics):
     def _variables(self) -> dict[str, Any]:
         return self.shell.user_ns
 
+    def _first_line(self, body: str) -> int:
+        """Return the number that the notebook gives the body's first line: the magic's own line is above it.
+
+        IPython takes away empty lines on top of a cell, which the notebook counts.
+        """
+        history = self.shell.history_manager
+        raw: str = history.input_hist_raw[-1] if history is not None else ""
+        blank = len(raw[: len(raw) - len(raw.lstrip())].splitlines())
+        return 2 + (blank if raw.rstrip().endswith(body.rstrip()) and raw.lstrip().startswith("%%") else 0)
+
     def _model(self, name: str) -> "Model":
         """Return the notebook's model of this name, else the one in the folder of this name or of models/NAME."""
-        from pathlib import Path
+        from sparknn_magic.model import load
 
+        model, folder = self._find(name)
+        return model if model is not None else load(folder)  # type: ignore[arg-type]
+
+    def _find(self, name: str) -> "tuple[Model | None, Path | None]":
         from sparknn_magic.bundle.folder import META
-        from sparknn_magic.model import Model, load
+        from sparknn_magic.model import Model
 
         found = self.shell.user_ns.get(name)
         if isinstance(found, Model):
-            return found
-        for folder in (Path(name), Path("models") / name):
-            if (folder / META).is_file():
-                return load(folder)
+            return found, None
+        folder = next((f for f in (Path(name), Path("models") / name) if (f / META).is_file()), None)
+        if folder is not None:
+            return None, folder
         if found is not None:
             raise UnknownName(f"'{name}' is a {type(found).__name__}, not a trained model.")
-        known = [key for key, value in self.shell.user_ns.items() if isinstance(value, Model) and not key.startswith("_")]
+        known = [
+            key for key, value in self.shell.user_ns.items() if isinstance(value, Model) and not key.startswith("_")
+        ]
         known += [path.parent.name for path in Path("models").glob(f"*/{META}")]
         raise UnknownName(
             f"there is no trained model named '{name}'.{did_you_mean(name, known)}",
@@ -159,11 +197,8 @@ class SparkNNMagics(Magics):
         )
 
 
-PLAIN_TYPES = ("string", "int", "bigint", "smallint", "tinyint", "double", "float", "boolean", "date", "timestamp")
-
-
-def _experiment(body: str, asked: dict[str, Any]) -> Any:
-    """Read the cell; its lines are counted as the notebook shows them, the magic's own line being the first."""
-    from sparknn_magic.spec.experiment import Experiment
-
-    return Experiment.parse(body, first_line=2, **asked)
+def _plain(scored: "DataFrame") -> list[dict[str, Any]]:
+    """Return the rows, without pictures: their plain columns and the prediction's main fields."""
+    plain = [f"`{name.replace('`', '``')}`" for name, kind in scored.dtypes if kind in PLAIN_TYPES]
+    prediction = ["prediction.label AS prediction", "round(prediction.score, 4) AS score", "prediction.error AS error"]
+    return [row.asDict() for row in scored.selectExpr(*plain, *prediction).collect()]

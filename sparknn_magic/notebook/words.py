@@ -21,7 +21,7 @@ class Command:
 
 COMMANDS = {
     "train": Command(
-        "%%sparknn train NAME [--dry-run] [--fresh] [key.path=value ...]",
+        "%%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]",
         "train the experiment of the cell's body",
         (1, 1),
         flags=("--dry-run", "--fresh"),
@@ -49,6 +49,9 @@ COMMANDS = {
 }
 
 
+HELP = {"--help", "-h"}
+
+
 @dataclass(frozen=True)
 class Line:
     """A magic line, read."""
@@ -60,6 +63,7 @@ class Line:
     overrides: list[str] = field(default_factory=list)
 
     def name(self) -> str:
+        """Return the first name."""
         return self.names[0]
 
 
@@ -72,40 +76,56 @@ def read_line(line: str, *, has_body: bool) -> Line:
         words = shlex.split(line)
     except ValueError as error:
         raise SpecError(f"the line cannot be read: {str(error).lower()}.") from error
-    if not words:
+    if not words and has_body:
+        raise SpecError(
+            "a command is missing: what is to be done with the body?", hint=f"Commands: {', '.join(COMMANDS)}."
+        )
+    if not words or words[0] in HELP:
         return Line("help")
     command, rest = words[0], words[1:]
     if command not in COMMANDS:
         listed = ", ".join(COMMANDS)
-        raise SpecError(f"there is no command '{command}'.{did_you_mean(command, COMMANDS)}", hint=f"Commands: {listed}.")
-    if {"--help", "-h"} & set(rest):
+        raise SpecError(
+            f"there is no command '{command}'.{did_you_mean(command, COMMANDS)}", hint=f"Commands: {listed}."
+        )
+    if HELP & set(rest):
         return Line("help", [command])
     known = COMMANDS[command]
     found = _sort(command, known, rest)
     low, high = known.names
-    if not low <= len(found.names) <= high:
-        what = "a name is missing" if len(found.names) < low else f"'{found.names[high]}' is one word too many"
-        raise SpecError(f"{command}: {what}.", hint=f"Usage: {known.usage}")
+    if len(found.names) < low:
+        raise SpecError(f"{command}: a name is missing.", hint=f"Usage: {known.usage}")
+    if len(found.names) > high:
+        raise SpecError(f"{command}: '{found.names[high]}' is one word too many.", hint=_too_many(known, found))
     if known.body == "yes" and not has_body:
-        raise SpecError(f"{command} needs a body: {known.about}.", hint=f"Usage: {known.usage}, with two %, then the body.")
+        raise SpecError(
+            f"{command} needs a body: {known.about}.", hint=f"Usage: {known.usage}, with two %, then the body."
+        )
     if known.body == "no" and has_body:
         raise SpecError(f"{command} takes no body.", hint=f"Usage: {known.usage}, with one %.")
     return found
 
 
+def _too_many(known: Command, found: Line) -> str:
+    # `train.optimizer={adamw: {lr: 0.1}}` is four words, unless it is quoted.
+    if found.overrides:
+        return "A value with blanks needs quotes around the word: 'key.path={adamw: {lr: 0.1}}'."
+    return f"Usage: {known.usage}"
+
+
 def _sort(command: str, known: Command, words: list[str]) -> Line:
+    """Tell names, flags, options with a value and overrides from each other."""
     found = Line(command)
     rest = iter(words)
     for word in rest:
         name, equals, value = word.partition("=")
-        if word.startswith("--"):
+        if word.startswith("-"):
             if name in known.flags and not equals:
                 found.flags.add(name)
+            elif name in known.flags:
+                raise SpecError(f"{command}: {name} takes no value.", hint=f"Usage: {known.usage}")
             elif name in known.options:
-                given = value if equals else next(rest, None)
-                if given is None:
-                    raise SpecError(f"{command}: {name} needs a value.", hint=f"Usage: {known.usage}")
-                found.options[name] = given
+                _set_option(found, known, name, value if equals else next(rest, None))
             else:
                 choices = (*known.flags, *known.options)
                 message = f"{command} has no option '{name}'.{did_you_mean(name, choices)}"
@@ -115,6 +135,14 @@ def _sort(command: str, known: Command, words: list[str]) -> Line:
         else:
             found.names.append(word)
     return found
+
+
+def _set_option(found: Line, known: Command, name: str, value: str | None) -> None:
+    if not value or value.startswith("--"):
+        raise SpecError(f"{found.command}: {name} needs a value.", hint=f"Usage: {known.usage}")
+    if name in found.options:
+        raise SpecError(f"{found.command}: {name} is given twice.", hint=f"Usage: {known.usage}")
+    found.options[name] = value
 
 
 def usage() -> str:

@@ -1,28 +1,48 @@
 """A run while it goes on: its events gathered into one state, and that state as text and HTML. Knows no IPython."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
+from sparknn_magic.show.curves import CURVES, curves
+from sparknn_magic.show.html import scoped
+from sparknn_magic.show.markup import Markup, el, join
 from sparknn_magic.show.progress import event_line
-from sparknn_magic.show.words import count, duration
+from sparknn_magic.show.words import count, duration, figure, percent, plain
 
-STAGES = ("prepare", "train", "export", "evaluate")
-MARKS = {"wait": "\u00b7", "start": "\u2026", "done": "\u2713", "failed": "\u2717"}  # beside the colour, for every eye
-WIDTH, HEIGHT = 360, 90  # of the curves, in pixels
-TRAIN, VALIDATION = "#0072B2", "#D55E00"  # Okabe & Ito 2008: told apart by the colour-blind
+STAGES = ("check", "prepare", "train", "export", "evaluate")
+MARKS = {"wait": "\u00b7", "start": "\u2026", "done": "\u2713", "failed": "\u2717", "interrupted": "\u2717"}
+SHOWN_EPOCHS = 4  # the last ones, while it runs
+LISTED_EPOCHS = 100  # at most, in the table that stays
+
+STYLE = Markup(
+    """
+.sparknn .stages { margin: 3px 0 8px; line-height: 1.7; }
+.sparknn .stages span { margin-right: 14px; white-space: nowrap; }
+.sparknn .stages .wait { opacity: 0.5; }
+.sparknn .stages .start { font-weight: 650; }
+.sparknn .stages .failed, .sparknn .stages .interrupted { font-weight: 650; }
+.sparknn .bar { height: 8px; border-radius: 4px; background: rgba(128, 128, 128, 0.25); max-width: 640px; }
+.sparknn .bar div { height: 8px; border-radius: 4px; background: #2a8fd0; }
+.sparknn .now { margin: 4px 0 8px; font-variant-numeric: tabular-nums; }
+"""
+    + CURVES
+)
 
 
 @dataclass
 class RunState:
-    """What a listener has heard so far."""
+    """What a listener has heard so far. `clock` gives seconds; only differences of it are used."""
 
     name: str
+    clock: Callable[[], float] = time.monotonic
     stages: dict[str, str] = field(default_factory=lambda: dict.fromkeys(STAGES, "wait"))
     seconds: dict[str, float] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    total: int = 0
+    total: int = 0  # epochs to run, 0 where that is not known
+    resumed: int = 0  # epochs behind the checkpoint that was taken up
     step: dict[str, Any] | None = None
     lines: list[str] = field(default_factory=list)
 
@@ -31,6 +51,7 @@ class RunState:
         kind = event["event"]
         if kind == "stage" and event["stage"] in self.stages:
             self.stages[event["stage"]] = event["state"]
+            self.began.setdefault(event["stage"], self.clock())
             if "seconds" in event:
                 self.seconds[event["stage"]] = event["seconds"]
         elif kind == "step":
@@ -38,65 +59,96 @@ class RunState:
         elif kind == "epoch":
             self.epochs.append(dict(event))
             self.total, self.step = event["epochs"], None
+        elif kind == "resume":
+            self.resumed = event["epoch"]
         line = event_line(event)
         if line is not None:
             self.lines.append(line)
 
+    def interrupt(self) -> None:
+        """Note that the user has ended the run."""
+        for stage, state in self.stages.items():
+            if state in ("start", "failed"):
+                self.stages[stage] = "interrupted"
+                self.lines.append(f"{stage}: interrupted after {duration(self._seconds(stage))}")
+
     def text(self) -> str:
         """Return the lines so far."""
-        return "\n".join([f"training {self.name}", *self.lines])
+        return "\n".join([f"training {plain(self.name)}", *self.lines])
 
     def html(self) -> str:
-        """Return the stages, the epoch's bar and the curves of the loss; no scripts, nothing from the network."""
-        stages = " &nbsp; ".join(self._stage(stage) for stage in STAGES)
-        parts = [f"<div><b>{escape(self.name)}</b> &nbsp; {stages}</div>"]
-        if self.stages["train"] == "start" or self.epochs:
-            parts += [self._bar(), self._figures(), loss_svg(self.epochs)]
-        return f'<div style="font-family:sans-serif;font-size:13px;line-height:1.7">{"".join(parts)}</div>'
+        """Return the stages, a bar, the last epochs and their curves; no scripts, nothing from the network."""
+        parts: list[Any] = [el("style", STYLE), el("div", f"training {plain(self.name)}", cls="title"), self._stages()]
+        if self.stages["train"] != "wait":
+            running = self.stages["train"] == "start"
+            parts += [self._bar(), el("div", self._now(), cls="now")] if running else []
+            parts += [curves(self.epochs), epoch_table(self.epochs[-SHOWN_EPOCHS:])]
+        return scoped(*parts)
 
-    def _stage(self, stage: str) -> str:
-        state = self.stages[stage]
-        weight = "bold" if state == "start" else "normal"
-        seconds = f" {duration(self.seconds[stage])}" if stage in self.seconds else ""
-        faint = ";opacity:.5" if state == "wait" else ""
-        return f'<span style="font-weight:{weight}{faint}">{MARKS[state]} {stage}{seconds}</span>'
+    def summary_html(self, history: list[dict[str, Any]]) -> str:
+        """Return what stays of the progress below the result, to unfold: stages, curves and a table of the epochs.
 
-    def _bar(self) -> str:
-        within = self.step["step"] / self.step["steps"] if self.step else 0.0
-        share = (len(self.epochs) + within) / self.total if self.total else within
-        return (
-            '<div style="width:360px;height:8px;border-radius:4px;background:rgba(128,128,128,.25)">'
-            f'<div style="width:{100 * min(share, 1.0):.1f}%;height:8px;border-radius:4px;background:{TRAIN}"></div></div>'
+        `history` has the epochs before an interruption too.
+        """
+        table = epoch_table(history[-LISTED_EPOCHS:])
+        return scoped(
+            el("style", STYLE),
+            el("details", el("summary", "How the training went"), self._stages(), curves(history), table),
         )
 
-    def _figures(self) -> str:
-        words = []
-        if self.epochs:
-            words.append(escape((event_line(self.epochs[-1]) or "").strip()))
-        if self.step:
-            speed = count(round(self.step["rows_per_second"]))
-            words.append(f"epoch {self.step['epoch']}, step {self.step['step']} of {self.step['steps']}, {speed} rows/s")
-        return "<div>" + "<br>".join(words or ["starting the workers"]) + "</div>"
+    def _seconds(self, stage: str) -> float | None:
+        if stage in self.seconds:
+            return self.seconds[stage]
+        return self.clock() - self.began[stage] if stage in self.began else None
+
+    def _stages(self) -> Markup:
+        return el("div", join(join([self._stage(stage), " "]) for stage in STAGES), cls="stages")
+
+    def _stage(self, stage: str) -> Markup:
+        state, seconds = self.stages[stage], self._seconds(stage)
+        words = f"{MARKS[state]} {stage}" + (f" {duration(seconds)}" if seconds is not None else "")
+        return el("span", words + (f", {state}" if state in ("failed", "interrupted") else ""), cls=state)
+
+    def _done(self) -> int:
+        """Return the number of epochs that are done."""
+        return self.epochs[-1]["epoch"] if self.epochs else self.resumed
+
+    def _share(self) -> float:
+        """Return how much of the training is done, 0 to 1."""
+        within = self.step["step"] / self.step["steps"] if self.step else 0.0
+        return min((self._done() + within) / self.total, 1.0) if self.total else 0.0
+
+    def _bar(self) -> Markup:
+        percents = f"{100 * self._share():.1f}"
+        inner = el("div", style=f"width: {percents}%")
+        return el("div", inner, cls="bar", role="progressbar", aria_valuenow=percents)
+
+    def _now(self) -> str:
+        if self.step is not None:
+            words = f"epoch {self.step['epoch']} of {self.total}, step {self.step['step']} of {self.step['steps']}"
+            return f"{words}, {count(round(self.step['rows_per_second']))} rows/s{self._left()}"
+        if self._done() >= self.total > 0:
+            return "all epochs are done; the weights come back"
+        return f"epoch {self._done() + 1} of {self.total}" if self._done() else "starting the workers"
+
+    def _left(self) -> str:
+        """Return how long the remaining epochs take at the pace of the last ones; "" before the first is done."""
+        if not self.epochs:
+            return ""
+        recent = [e["seconds"] for e in self.epochs[-3:]]
+        return f", about {duration(max(1.0, (1 - self._share()) * self.total * sum(recent) / len(recent)))} left"
 
 
-def loss_svg(epochs: list[dict[str, Any]]) -> str:
-    """Return a small drawing of training and validation loss by epoch; "" for fewer than two epochs."""
-    curves = {"train": TRAIN, "validation": VALIDATION}
-    values = {name: [e[f"{name}_loss"] for e in epochs if e[f"{name}_loss"] is not None] for name in curves}
-    every = [v for series in values.values() for v in series]
-    if len(epochs) < 2:
-        return ""
-    low, high = min(every), max(every)
-    drawn = []
-    for name, colour in curves.items():
-        points = [
-            f"{4 + (WIDTH - 80) * i / (len(epochs) - 1):.1f},{6 + (HEIGHT - 12) * (high - v) / (high - low or 1.0):.1f}"
-            for i, v in enumerate(values[name])
-        ]
-        if points:
-            dash = ' stroke-dasharray="5 3"' if name == "validation" else ""
-            x, y = points[-1].split(",")
-            drawn.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-            drawn.append(f'<text x="{float(x) + 5:.1f}" y="{float(y) + 4:.1f}" font-size="11" fill="{colour}">{name}</text>')
-    label = "loss by epoch, training and validation"
-    return f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{label}">{"".join(drawn)}</svg>'
+def epoch_table(epochs: list[dict[str, Any]]) -> Markup | None:
+    """Return the figures of epochs as an HTML table; None for no epochs."""
+    if not epochs:
+        return None
+    validated = any(e["validation_loss"] is not None for e in epochs)
+    titles = ["epoch", "loss", "accuracy", *(["validation loss", "validation accuracy"] if validated else []), "rows/s"]
+    rows = []
+    for e in epochs:
+        cells = [str(e["epoch"]), figure(e["train_loss"]), percent(e["train_accuracy"])]
+        cells += [figure(e["validation_loss"]), percent(e["validation_accuracy"])] if validated else []
+        rows.append(el("tr", *(el("td", c, cls="num") for c in [*cells, count(round(e["rows_per_second"]))])))
+    head = el("thead", el("tr", *(el("th", title, cls="num") for title in titles)))
+    return el("table", head, el("tbody", *rows))
