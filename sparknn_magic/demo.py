@@ -1,7 +1,6 @@
 """`sparknn demo`: the whole main job on real pictures, in one call."""
 
 import time
-from pathlib import Path
 
 WORKERS = 2
 EXPERIMENT = """\
@@ -12,12 +11,12 @@ data:
   test: fashion_mnist_test
 augment:
 - random_horizontal_flip
-- random_crop: {padding: 2}
-model: resnet8
+model:
+  resnet9: {width: 8}
 train:
-  epochs: 15
+  epochs: 12
   batch_size: 64
-  optimizer: {adamw: {lr: 5e-3}}
+  optimizer: {adamw: {lr: 1e-2, weight_decay: 0.05}}
   schedule: one_cycle
   workers: 2
 export: models/fashion
@@ -34,6 +33,7 @@ def demo(*, runs: str | None = None) -> None:
     from sparknn_magic.samples import sample
     from sparknn_magic.sessions import session
     from sparknn_magic.show.text import metrics_table
+    from sparknn_magic.show.words import near
 
     started = time.perf_counter()
     spark = session("sparknn-demo")
@@ -46,12 +46,6 @@ def demo(*, runs: str | None = None) -> None:
     print(f"{query}\n")
     for row in spark.sql(query).collect():
         print(f"  {row.predicted:<12} {row['rows']:>5}")
-    print(f"\nmodel folder  {_near(model.folder)}")
-    print(f"report        {_near(model.report)}")
+    print(f"\nmodel folder  {near(model.folder)}")
+    print(f"report        {near(model.report)}")
     print(f"in all        {time.perf_counter() - started:.0f} s")
-
-
-def _near(path: Path | None) -> str:
-    """Return the path as it is seen from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path is not None and path.is_relative_to(here) else path)

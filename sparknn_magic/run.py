@@ -123,6 +123,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     Takes the options of `check`. Looks at labels and picture headers by one Spark job, and builds the network.
     """
     from sparknn_magic import cluster
+    from sparknn_magic.show.words import near
 
     checked = check(spec, **options)
     experiment, found = checked.experiment, checked.task.inspect(checked.plan)
@@ -145,7 +146,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
         "train": {k: v for k, v in plain["train"].items() if v is not None and k != "workers"},
         "workers": checked.workers,
         "slots": cluster.slots(checked.spark),
-        "export": str(checked.folder),
+        "export": near(checked.folder),
     }
 
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 MISSING = "-"
@@ -139,6 +140,14 @@ def step_text(step: Mapping[str, Any]) -> str:
     """{'name': 'resize', 'options': {'size': 32}} -> 'resize {size: 32}'."""
     name, options = plain(step.get("name", step.get("ref", "?"))), step.get("options") or {}
     return f"{name} {{{options_text(options)}}}" if options else name
+
+
+def near(path: str | Path | None) -> str:
+    """Return a path as it is seen from the current folder: relative where it lies below it."""
+    if path is None:
+        return MISSING
+    here = Path.cwd()
+    return str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path)
 
 
 def shape_text(shape: Mapping[str, Any]) -> str:
