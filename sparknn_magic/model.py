@@ -80,7 +80,8 @@ class Model:
                 hint=f"Their columns are {', '.join(frame.columns[:12])}. Give column=NAME.",
             )
         kind = "failfast" if mode == "failfast" else "permissive"
-        return predict(frame, self.udf(mode=kind, providers=providers), name, mode=mode, name=output)
+        udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True)
+        return predict(frame, udf, name, mode=mode, name=output)
 
     def evaluate(self, data: Any = None, *, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the metrics of labelled rows: of `data` (as `predict` takes it), or of the model's own test rows.
@@ -119,33 +120,34 @@ class Model:
 
     def __repr__(self) -> str:
         from sparknn_magic.show.text import model_text
+        from sparknn_magic.show.words import near
 
-        where = f"\nmodel folder  {self.folder}" + (f"\nreport        {self.report}" if self.report else "")
+        where = f"\n\nmodel folder  {near(self.folder)}" + (
+            f"\nreport        {near(self.report)}" if self.report else ""
+        )
         return model_text(self.meta).rstrip() + where
 
     def _repr_html_(self) -> str:
-        from sparknn_magic.show.html import model_html
+        from sparknn_magic.show.html import model_html, places_html
 
-        return model_html(self.meta)
+        return model_html(self.meta) + places_html(self.folder, self.report)
 
 
-def _udf(meta: Mapping[str, Any], file: Path, spark: "SparkSession", mode: str, providers: tuple[str, ...]) -> Any:
-    from sparknn_magic.cluster import task_cpus
+def _udf(
+    meta: Mapping[str, Any],
+    file: Path,
+    spark: "SparkSession",
+    mode: str,
+    providers: tuple[str, ...],
+    *,
+    once: bool = False,
+) -> Any:
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.infer.spark import model_udf
 
     read, write = registry.get("task", meta["task"]).build().inference(meta)
-    digest = meta["files"][MODEL]
-    job = InferJob(
-        digest=digest,
-        path=f"{digest}.onnx",
-        read=read,
-        write=write,
-        providers=providers,
-        threads=task_cpus(spark),
-        mode=mode,
-    )
-    return model_udf(job, file, spark)
+    job = InferJob(digest=meta["files"][MODEL], read=read, write=write, providers=providers, mode=mode)
+    return model_udf(job, file, spark, once=once)
 
 
 def rows_of(spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None) -> "DataFrame":
@@ -161,7 +163,9 @@ def rows_of(spark: "SparkSession", data: Any, variables: Mapping[str, Any] | Non
     if isinstance(data, DataFrame):
         return data
     if not isinstance(data, str) or not data.strip():
-        raise SpecError(f"rows are a DataFrame, SQL, a table or a path, not {type(data).__name__ if data else 'nothing'}.")
+        raise SpecError(
+            f"rows are a DataFrame, SQL, a table or a path, not {type(data).__name__ if data else 'nothing'}."
+        )
     frames = {name: value for name, value in (variables or {}).items() if isinstance(value, DataFrame)}
     if data.strip() in frames:
         return frames[data.strip()]

@@ -1,4 +1,4 @@
-"""A model as a Spark function: in DataFrames and in SQL, on classic and Connect sessions, on batch and streaming frames.
+"""A model as a Spark function: in DataFrames and SQL, on classic and Connect sessions, on batch and streaming frames.
 
 Spark hands a Python worker Arrow batches of at most `spark.sql.execution.arrow.maxRecordsPerBatch` rows (10,000) and
 `spark.sql.execution.arrow.maxBytesPerBatch` (64 MB); the worker decodes and scores them in micro-batches, so a batch of
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparknn_magic import cluster
-from sparknn_magic.errors import SpecError, did_you_mean
+from sparknn_magic.errors import DataError, SpecError, did_you_mean
 from sparknn_magic.infer.job import MODES, PREDICTION, InferJob
 from sparknn_magic.infer.worker import predict as score
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 
 def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: bool = False) -> Any:
@@ -45,7 +45,7 @@ def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: b
     def model(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
         yield from score(arrays, job, SparkFiles.get(job.path))
 
-    function = arrow_udf(model, PREDICTION)
+    function = arrow_udf(model, PREDICTION)  # type: ignore[call-overload]  # its stubs know no struct as DDL
     return function.asNondeterministic() if once else function
 
 
@@ -79,13 +79,20 @@ def predict(
     `udf` is best a `model_udf(..., once=True)`.
     Mode permissive keeps all rows: one that cannot be scored has a null label and the reason in `error`. Mode
     dropmalformed drops those rows. Mode failfast is the function's own: a job made with it stops at the first of them.
+    Raises: SpecError for another mode; DataError where `df` has a column of that name.
     """
     if mode not in MODES:
         raise SpecError(f"there is no mode '{mode}'.{did_you_mean(mode, MODES)}", hint=f"Modes: {', '.join(MODES)}.")
+    if name.lower() in (other.lower() for other in df.columns):
+        raise DataError(f"the rows already have a column '{name}'.", hint="Give the predictions another name.")
+    scored = df.withColumn(name, udf(_column(column)))
+    return scored.where(_column(name)["error"].isNull()) if mode == "dropmalformed" else scored
+
+
+def _column(name: str) -> "Column":
     from pyspark.sql.functions import col
 
-    scored = df.withColumn(name, udf(col("`" + column.replace("`", "``") + "`")))
-    return scored.where(col(name)["error"].isNull()) if mode == "dropmalformed" else scored
+    return col("`" + name.replace("`", "``") + "`")
 
 
 def register(spark: "SparkSession", name: str, udf: Any) -> None:

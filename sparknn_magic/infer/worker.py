@@ -1,7 +1,6 @@
 """Arrow arrays -> predictions, on executors: one ONNX Runtime session for each Python worker, in micro-batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
