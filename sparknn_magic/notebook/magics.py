@@ -200,5 +200,9 @@ class SparkNNMagics(Magics):
 def _plain(scored: "DataFrame") -> list[dict[str, Any]]:
     """Return the rows, without pictures: their plain columns and the prediction's main fields."""
     plain = [f"`{name.replace('`', '``')}`" for name, kind in scored.dtypes if kind in PLAIN_TYPES]
-    prediction = ["prediction.label AS prediction", "round(prediction.score, 4) AS score", "prediction.error AS error"]
+    prediction = [
+        "prediction.label AS prediction",
+        "round(double(prediction.score), 4) AS score",
+        "prediction.error AS error",
+    ]
     return [row.asDict() for row in scored.selectExpr(*plain, *prediction).collect()]

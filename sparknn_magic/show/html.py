@@ -1,7 +1,9 @@
 """Results as HTML for a notebook's output: no scripts, nothing loaded, and the colours of the notebook's own theme."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sparknn_magic.plugin import Item
 from sparknn_magic.registry import Failure
@@ -9,7 +11,19 @@ from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
 from sparknn_magic.show.markup import Markup, el, join, linked
 from sparknn_magic.show.style import NOTEBOOK
 from sparknn_magic.show.text import NOTHING_DONE, model_facts, plan_facts, plan_title
-from sparknn_magic.show.words import amount, count, duration, figure, percent, plain, plural, shorten, size, step_text
+from sparknn_magic.show.words import (
+    amount,
+    count,
+    duration,
+    figure,
+    near,
+    percent,
+    plain,
+    plural,
+    shorten,
+    size,
+    step_text,
+)
 
 MOST_CLASSES = 100  # in the table of classes that unfolds
 
@@ -26,6 +40,17 @@ def model_html(meta: Mapping[str, Any]) -> str:
         _classes(meta["metrics"]) if meta.get("metrics") else None,
         el("details", el("summary", "About the model"), el("table", el("tbody", *facts), cls="facts")),
     )
+
+
+def places_html(folder: str | Path, report: str | Path | None = None) -> str:
+    """Return where a model and its report are; the report as a link where a notebook in this folder can follow it."""
+    parts: list[Any] = ["model folder ", el("code", near(folder))]
+    if report is not None:
+        shown = near(report)
+        reachable = not Path(shown).is_absolute()
+        link = el("a", "report.html", href=quote(shown), target="_blank") if reachable else el("code", shown)
+        parts += [" · report ", link]
+    return scoped(el("div", *parts, cls="places"))
 
 
 def metrics_html(metrics: Mapping[str, Any]) -> str:
