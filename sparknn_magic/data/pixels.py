@@ -35,7 +35,7 @@ def bytes_block(array: pa.Array, height: int, width: int, channels: int) -> np.n
     """Return a view of the values' own buffer; every value is height * width * channels bytes."""
     size = height * width * channels
     if array.null_count:
-        raise UnreadableError("null")
+        raise UnreadableError("undefined image (a null among its fields)")
     if pa.types.is_fixed_size_binary(array.type):
         lengths, start = np.array([array.type.byte_width]), array.offset * array.type.byte_width
         data = array.buffers()[1]
