@@ -16,6 +16,7 @@ class Parser(argparse.ArgumentParser):
     """argparse whose complaints are errors of ours."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print with its usage."""
         raise SpecError(message[0].lower() + message[1:] + ".", hint=f"`{self.prog} --help` explains.")
 
 
@@ -62,7 +63,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise SpecError(
-                f"there is no command '{words[0]}'.{did_you_mean(words[0], COMMANDS)}", hint=f"Commands: {', '.join(COMMANDS)}."
+                f"there is no command '{words[0]}'.{did_you_mean(words[0], COMMANDS)}",
+                hint=f"Commands: {', '.join(COMMANDS)}.",
             )
         read = parser().parse_args(words)
         if read.command is None:

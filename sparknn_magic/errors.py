@@ -5,6 +5,7 @@ Standard library only: executors, notebooks and plugins all import this file.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class SparkNNError(Exception):
@@ -29,11 +30,13 @@ class SparkNNError(Exception):
         # IPython's hook: the lines it prints in place of a traceback.
         return [f"{type(self).__name__}: {self}"]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.line, self.column, self.hint)
 
 
-def _rebuild(kind, message, line, column, hint):
+def _rebuild(
+    kind: type[SparkNNError], message: str, line: int | None, column: int | None, hint: str | None
+) -> SparkNNError:
     error = kind.__new__(kind)
     SparkNNError.__init__(error, message, line=line, column=column, hint=hint)
     return error
@@ -43,7 +46,7 @@ class SpecError(SparkNNError):
     """The cell, file or call is wrong: bad YAML, an unknown key, a value of the wrong type or out of range."""
 
 
-class UnknownName(SparkNNError):
+class UnknownName(SparkNNError):  # noqa: N818 (a user reads the name: it says what is wrong)
     """No plugin, model, table or option has this name."""
 
 
@@ -75,7 +78,7 @@ class InferenceError(SparkNNError):
     """A row cannot be scored and the mode is failfast, or a provider is missing."""
 
 
-class MissingExtra(SparkNNError):
+class MissingExtra(SparkNNError):  # noqa: N818
     """An optional dependency is not installed."""
 
 

@@ -1,8 +1,8 @@
-"""Entry points -> plugins. Listing reads package metadata and imports nothing; `get` imports the one it is asked for."""
+"""Entry points -> plugins. Listing reads package metadata and imports nothing; `get` imports the one asked for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from sparknn_magic.errors import PluginError, SparkNNError, UnknownName, did_you_mean
@@ -27,6 +27,7 @@ class Failure:
 
 
 def plural(kind: str) -> str:
+    """Return the word for several of a kind: architectures, losses."""
     return PLURALS.get(kind, kind + "s")
 
 
@@ -35,7 +36,7 @@ def package_of(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else entry.value.partition(".")[0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _entries(kind: str) -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=GROUPS[kind]), key=lambda e: e.name))
 
@@ -110,7 +111,9 @@ def select(what: str | None = None) -> tuple[list[Item], list[Failure]]:
     tasks = names("task")
     if fold(what) not in {fold(name) for name in tasks}:
         known = [*tasks, *(plural(kind) for kind in GROUPS)]
-        raise UnknownName(f"there is no task or kind '{what}'.{did_you_mean(what, known)}", hint=f"Known: {', '.join(known)}.")
+        raise UnknownName(
+            f"there is no task or kind '{what}'.{did_you_mean(what, known)}", hint=f"Known: {', '.join(known)}."
+        )
     items, failures = load_all()
     return [item for item in items if item.task is None or fold(item.task) == fold(what)], failures
 
@@ -124,4 +127,6 @@ def find(name: str) -> Item:
         if fold(name.rpartition(":")[2]) in {fold(known) for known in names(kind)}:
             return get(kind, name)
     known = [each for kind in GROUPS for each in names(kind)]
-    raise UnknownName(f"there is no plugin named '{name}'.{did_you_mean(name, known)}", hint="`%sparknn zoo` lists all.")
+    raise UnknownName(
+        f"there is no plugin named '{name}'.{did_you_mean(name, known)}", hint="`%sparknn zoo` lists all."
+    )

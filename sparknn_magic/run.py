@@ -5,14 +5,14 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
-from sparknn_magic.errors import SparkNNError, SpecError
+from sparknn_magic.errors import SparkNNError
 from sparknn_magic.model import Model
 from sparknn_magic.plugin import Part
 from sparknn_magic.sessions import adopt, session
@@ -174,7 +174,7 @@ def _check_extras() -> None:
 
 
 @contextmanager
-def _placed(experiment: Experiment, path: tuple[str, ...]):
+def _placed(experiment: Experiment, path: tuple[str, ...]) -> Iterator[None]:
     """Give an error of the block the line and column of the key it is about."""
     try:
         yield
@@ -192,7 +192,7 @@ def _frame_names(variables: Mapping[str, Any] | None) -> list[str]:
 
 
 def _build(checked: Checked, found: Any) -> Any:
-    """Build the network on the driver, so that an architecture's objections come with their place and before any work."""
+    """Build the network on the driver: an architecture's objections come with their place, before any work."""
     model, experiment = checked.resolved.model, checked.experiment
     try:
         return model.part.build(found.inputs, len(found.classes))
@@ -237,7 +237,9 @@ def _train_job(checked: Checked, prepared: Any, runs: Path) -> tuple[TrainJob, i
         device=train.device,
         threads=task_cpus(checked.spark),
     )
-    identity = json.dumps([asdict(replace(job, attempt="")), prepared.uri, checked.workers], sort_keys=True, default=str)
+    identity = json.dumps(
+        [asdict(replace(job, attempt="")), prepared.uri, checked.workers], sort_keys=True, default=str
+    )
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
     folder = runs / checked.name / fingerprint[:12]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -274,7 +276,12 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
         "model": _described(model.item, model.part)
         | {"parameters": parameters, "source": model.item.source, "licence": model.item.licence},
         "training": training
-        | {"epochs": len(fitted.history), "seed": job.seed, "batch_size": job.batch_size, "fingerprint": job.fingerprint},
+        | {
+            "epochs": len(fitted.history),
+            "seed": job.seed,
+            "batch_size": job.batch_size,
+            "fingerprint": job.fingerprint,
+        },
         "rows": dict(prepared.rows) | {"dropped": prepared.dropped},
     }
 
@@ -314,7 +321,7 @@ def _published(checked: Checked, meta: dict[str, Any], job: TrainJob) -> Model:
 
 
 @contextmanager
-def _stage(tell: Listener, stage: str):
+def _stage(tell: Listener, stage: str) -> Iterator[dict[str, Any]]:
     """Tell when a stage starts and ends; what the block adds to the dict it gets goes along."""
     started = time.perf_counter()
     tell({"event": "stage", "stage": stage, "state": "start"})

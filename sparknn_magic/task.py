@@ -1,4 +1,4 @@
-"""What a kind of problem adds to the flow. A task is a plugin (group `sparknn.tasks`); `run.py` calls its methods in order.
+"""What a kind of problem adds to the flow: a plugin (group `sparknn.tasks`) whose methods `run.py` calls in order.
 
 A new task is a class like `sparknn_zoo.tasks.image_classification.ImageClassification`: it chooses among the functions
 of the rooms, or brings its own. Standard library only; the rooms are imported by the methods that need them.
@@ -30,7 +30,7 @@ class Task(ABC):
 
     @abstractmethod
     def plan(self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]) -> Any:
-        """Open the sources, check columns and types; run no job over rows. The plan has `columns`, `test`, `validation`."""
+        """Open the sources, check columns and types, run no job: has `columns`, `train`, `validation`, `test`."""
 
     @abstractmethod
     def inspect(self, plan: Any) -> Any:
@@ -38,7 +38,7 @@ class Task(ABC):
 
     @abstractmethod
     def prepare(self, plan: Any, folder: str, *, fresh: bool) -> Any:
-        """Write the shards, or find them again: the result has `inputs`, `classes`, `rows`, `dropped` and `frame(spark)`."""
+        """Write the shards, or find them again: has `uri`, `inputs`, `classes`, `rows`, `dropped`, `frame(spark)`."""
 
     @abstractmethod
     def training_rows(self, prepared: Any) -> Any:
@@ -54,7 +54,7 @@ class Task(ABC):
         folder: "Path",
         meta: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Write model.onnx and model.safetensors to `folder`, check parity on prepared rows; return what that adds to `meta`."""
+        """Write model.onnx and model.safetensors, check parity on prepared rows; return what that adds to `meta`."""
 
     @abstractmethod
     def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:

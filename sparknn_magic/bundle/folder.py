@@ -42,7 +42,7 @@ def check_target(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_bundle(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder` to fill; it takes that name when the block ends, and vanishes if it fails."""
+    """Give an empty folder beside `folder` to fill; it takes that name when the block ends, or vanishes if it fails."""
     folder = folder.absolute()
     check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ class Classifier(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities and the index of the largest; `image` is the ONNX input's name."""
         probabilities_BK = torch.softmax(self.network(image).float(), dim=1)
         return probabilities_BK, probabilities_BK.argmax(dim=1)
 
@@ -84,7 +85,7 @@ def export_onnx(model: Classifier, job: TrainJob, path: Path, metadata: Mapping[
 
 
 def _strip_traces(proto: Any) -> None:
-    """Remove the exporter's notes on nodes: Python stack traces with the paths of this machine, larger than small nets."""
+    """Remove the exporter's notes: Python stack traces with this machine's paths, larger than a small network."""
     for node in proto.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""

@@ -1,5 +1,6 @@
 """A model is published only when ONNX Runtime and PyTorch agree on real rows. Needs torch and onnxruntime; no Spark."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def check_parity(model: Classifier, path: Path, images: np.ndarray, labels: np.n
     here, there = [], []
     # The first row goes alone: a batch axis that was fixed by mistake shows here.
     cuts = [0, *range(1, len(images), BATCH), len(images)]
-    for begin, end in zip(cuts, cuts[1:], strict=False):
+    for begin, end in pairwise(cuts):
         batch = images[begin:end].copy()
         with torch.inference_mode():
             here.append(model(torch.from_numpy(batch))[0].numpy())

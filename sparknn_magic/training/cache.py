@@ -24,7 +24,7 @@ class Rows:
 
 
 class _Growing:
-    """Pictures as they arrive: a list of arrays while they fit the budget, after that a file in Spark's local folder."""
+    """Pictures as they arrive: arrays while they fit the budget, after that a file in Spark's local folder."""
 
     def __init__(self, inputs: ImageInputs, budget: int):
         self.shape = (inputs.height, inputs.width, inputs.channels)
@@ -38,7 +38,7 @@ class _Growing:
         self.bytes += pixels.nbytes
         if self.file is None and self.bytes > self.budget:
             # The name is removed at once: the space is given back when the worker ends, however it ends.
-            self.file = tempfile.TemporaryFile(dir=local_folder())
+            self.file = tempfile.TemporaryFile(dir=local_folder())  # noqa: SIM115 (closed by _mapped)
             for chunk in self.chunks:
                 chunk.tofile(self.file)
             self.chunks = []
@@ -48,6 +48,7 @@ class _Growing:
             pixels.tofile(self.file)
 
     def finish(self) -> np.ndarray:
+        flat: np.ndarray
         if self.file is not None:
             flat = _mapped(self.file)
         elif self.chunks:
@@ -77,9 +78,7 @@ def _fixed_bytes(column: pa.Array, size: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]].copy()
 
 
-def collect(
-    batches: Iterator[pa.RecordBatch], inputs: ImageInputs, splits: tuple[int, ...], budget: int
-) -> list[Rows]:
+def collect(batches: Iterator[pa.RecordBatch], inputs: ImageInputs, splits: tuple[int, ...], budget: int) -> list[Rows]:
     """Take all batches (columns split int, row long, label int, image binary); return the rows of each split.
 
     Rows are sorted by `row`, a hash of their content, so that the order in which Spark delivers them does not matter.
@@ -108,9 +107,9 @@ def collect(
     return found
 
 
-def _reorder(pixels: np.memmap, order: np.ndarray) -> np.memmap:
+def _reorder(pixels: np.memmap, order: np.ndarray) -> np.ndarray:
     """Write the rows in their order into a second unnamed file, a few megabytes at a time."""
-    file = tempfile.TemporaryFile(dir=local_folder())
+    file = tempfile.TemporaryFile(dir=local_folder())  # noqa: SIM115 (closed by _mapped)
     step = max(1, 2**25 // int(np.prod(pixels.shape[1:])))
     for start in range(0, len(order), step):
         pixels[order[start : start + step]].tofile(file)

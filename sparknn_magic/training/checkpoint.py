@@ -16,7 +16,9 @@ def save(folder: str, state: dict[str, Any], tensors: dict[str, dict[str, torch.
     """Write `state` (JSON) and groups of tensors; a reader sees the old file or the new one, never half of one."""
     path = Path(folder) / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    flat = {f"{group}/{key}": t.detach().cpu().contiguous() for group, named in tensors.items() for key, t in named.items()}
+    flat = {
+        f"{group}/{key}": t.detach().cpu().contiguous() for group, named in tensors.items() for key, t in named.items()
+    }
     partial = path.with_name(f"{NAME}.{os.getpid()}.partial")
     save_file(_unshared(flat), partial, metadata={"state": json.dumps(state)})
     os.replace(partial, path)

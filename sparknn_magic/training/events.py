@@ -4,6 +4,7 @@ The socket is multiprocessing.connection's, with its challenge by a shared secre
 is ever unpickled. A Spark Connect client is out of reach of it and reads the file instead. Standard library only.
 """
 
+import contextlib
 import json
 import queue
 import secrets
@@ -60,6 +61,7 @@ class Reporter:
             return False
 
     def close(self) -> None:
+        """Close the log and the connection."""
         self.log.close()
         if self.driver is not None:
             self.driver.close()
@@ -98,6 +100,7 @@ class EventServer:
                 return
 
     def take(self) -> list[Event]:
+        """Return the events that have come since the last call."""
         found = []
         while not self.events.empty():
             found.append(self.events.get())
@@ -112,12 +115,11 @@ class EventServer:
                 continue  # that rank has ended already
 
     def close(self) -> None:
+        """Stop listening and close every connection."""
         self.closing = True
-        try:
-            # accept() does not notice that its socket is closed: one more connection wakes it.
+        # accept() does not notice that its socket is closed: one more connection wakes it.
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
             Client(self.listener.address, authkey=self.channel.key).close()
-        except (OSError, EOFError, AuthenticationError):
-            pass
         self.listener.close()
         for connection in self.connections:
             connection.close()
@@ -132,6 +134,7 @@ class EventFile:
         self.path, self.attempt, self.position = Path(folder) / LOG, attempt, 0
 
     def take(self) -> list[Event]:
+        """Return the events that have been written since the last call."""
         if not self.path.exists():
             return []
         with open(self.path, "rb") as file:
@@ -143,7 +146,9 @@ class EventFile:
         return [e for e in events if e["attempt"] == self.attempt]
 
     def stop(self) -> None:
+        """Ask rank 0 to end after the current epoch."""
         (self.path.parent / STOP).touch()
 
     def close(self) -> None:
+        """Take a stop request back."""
         (self.path.parent / STOP).unlink(missing_ok=True)

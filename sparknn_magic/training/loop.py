@@ -28,7 +28,7 @@ from sparknn_magic.training import checkpoint
 from sparknn_magic.training.cache import Rows
 from sparknn_magic.training.events import Reporter
 from sparknn_magic.training.job import TrainJob
-from sparknn_magic.training.network import PixelNetwork, build_network
+from sparknn_magic.training.network import build_network
 
 VALIDATION_BATCH = 512
 STEP_EVENT_SECONDS = 0.25
@@ -86,7 +86,9 @@ class Trainer:
         self.steps = max(1, math.ceil(self.longest / job.batch_size))
         self._borrow()
         self.images, self.labels = self._place_rows(self.training)
-        self.network = build_network(job).to(self.device, memory_format=torch.channels_last)
+        self.network = build_network(job).to(self.device)
+        # Rows arrive as NHWC, and convolutions are fastest on that layout.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model: nn.Module = self.network
         if place.world > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
@@ -349,8 +351,8 @@ def _watched(figures: dict[str, Any], watch: str) -> float:
 
 
 def _decay_groups(body: nn.Module) -> list[dict[str, Any]]:
-    """Split parameters so that biases and normalization scales are not decayed (Loshchilov & Hutter 2019; He et al. 2019)."""
+    """Split off biases and normalization scales, which are not decayed (He et al. 2019, Bag of Tricks, sec. 3.1)."""
     decayed = [p for p in body.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in body.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]

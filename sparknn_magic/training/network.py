@@ -28,6 +28,7 @@ class PixelNetwork(nn.Module):
         self.augment: tuple[Callable[[Tensor], Tensor], ...] = ()
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
+        """Return the logits; augmentation acts in training mode only."""
         x_BCHW = images_BHWC.permute(0, 3, 1, 2).float() / 255.0
         if self.training:
             for step in self.augment:

@@ -1,6 +1,7 @@
 """Training on Spark: the ranks are the tasks of one barrier stage. Runs on the driver, `_rank_task` on executors."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from sparknn_magic.training.job import Fitted, TrainJob
 
 RESULT = "kind string, part int, data binary"
 POLL = 0.1  # seconds
+LAST_WORDS = 0.05  # seconds in which events that were sent before the stage ended are read
 
 
 def choose_workers(spark: SparkSession, wanted: int | str) -> int:
@@ -47,7 +49,7 @@ def fit(
     events: EventServer | EventFile,
     on_event: Callable[[Event], None],
 ) -> Fitted:
-    """Train on `rows` (split int, row long, label int, image binary) with `workers` ranks; events reach `on_event` live.
+    """Train on `rows` (split, row, label, image) with `workers` ranks; events reach `on_event` live.
 
     An interrupt, or an exception in `on_event`, cancels the stage and its processes before it goes on up.
     Raises: TrainError with the failing rank's own words.
@@ -60,22 +62,21 @@ def fit(
     failed: list[str] = []
     running = cluster.run_tagged(spark, f"sparknn-train-{job.attempt}", stage.toArrow)
     try:
-        while not running.wait(POLL):
+        while not running.wait(POLL) and not failed:
             _pass_on(events.take(), on_event, failed)
-            if failed:
-                running.cancel()  # the rank has said why; without this a cluster would try the same again
-                break
+        if running.done():
+            time.sleep(LAST_WORDS)
         _pass_on(events.take(), on_event, failed)
-        table = running.result() if not failed else None
-    except Exception as error:
-        _pass_on(events.take(), on_event, failed)
-        message = failed[0] if failed else spark_cause(error)
-        raise TrainError(message) from error
-    except BaseException:
-        running.cancel()
-        raise
-    if table is None:
+    finally:
+        # Also after a failure: the rank has said why, and a cluster would try the same again.
+        if not running.done():
+            running.cancel()
+    if failed:
         raise TrainError(failed[0])
+    try:
+        table = running.result()
+    except Exception as error:
+        raise TrainError(spark_cause(error)) from error
     return _fitted(table, workers)
 
 

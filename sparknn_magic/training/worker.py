@@ -1,4 +1,4 @@
-"""The life of one rank: take the rows, meet the others, train, give back the weights. Runs on executors, without Spark."""
+"""The life of one rank: take the rows, meet the others, train, give back the weights. On executors, without Spark."""
 
 import contextlib
 import json
@@ -150,7 +150,8 @@ def _secondary(error: BaseException) -> bool:
     """Whether the error is only the loss of another rank."""
     text = str(error)
     return isinstance(error, RuntimeError) and any(
-        word in text for word in ("closed by peer", "reset by peer", "Broken pipe", "NCCL", "remote process", "gloo/transport")
+        word in text
+        for word in ("closed by peer", "reset by peer", "Broken pipe", "NCCL", "remote process", "gloo/transport")
     )
 
 

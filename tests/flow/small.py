@@ -22,5 +22,7 @@ def views(spark: Any, train_rows: int = 400, test_rows: int = 100) -> None:
     """Register `products` and `products_test`."""
     from sparknn_magic import sample
 
-    sample("fashion-mnist", spark).where(f"id % 10000 < {5 * train_rows}").limit(train_rows).createOrReplaceTempView("products")
+    sample("fashion-mnist", spark).where(f"id % 10000 < {5 * train_rows}").limit(train_rows).createOrReplaceTempView(
+        "products"
+    )
     sample("fashion-mnist", spark, split="test").limit(test_rows).createOrReplaceTempView("products_test")

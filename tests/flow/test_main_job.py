@@ -55,7 +55,9 @@ def test_the_folder_holds_what_bundle_json_lists_and_nothing_else(trained):
     assert meta["parity"]["changed_decisions"] == 0
     assert meta["parity"]["rows"] == meta["rows"]["validation"]
     assert meta["parity"]["max_difference"] < 1e-5
-    assert meta["parity"]["accuracy_onnx"] == pytest.approx(meta["training"]["history"][meta["training"]["best_epoch"] - 1]["validation_accuracy"])
+    assert meta["parity"]["accuracy_onnx"] == pytest.approx(
+        meta["training"]["history"][meta["training"]["best_epoch"] - 1]["validation_accuracy"]
+    )
 
 
 def test_the_onnx_file_serves_alone_with_any_batch(trained):
@@ -107,7 +109,7 @@ def test_predict_takes_a_frame_a_view_or_sql_and_keeps_the_columns(trained, spar
     for data in (spark.table("products_test"), "products_test", "SELECT id, image, label FROM products_test"):
         scored = model.predict(data)
         assert scored.columns == ["id", "image", "label", "prediction"]
-    with pytest.raises(SparkNNError, match="the rows have no column 'image'. Did you mean 'imag'"):
+    with pytest.raises(SparkNNError, match=r"the rows have no column 'image'. Did you mean 'imag'"):
         model.predict("SELECT image AS imag FROM products_test")
 
 
@@ -156,9 +158,9 @@ def test_a_saved_copy_loads_and_a_damaged_one_is_refused(trained, home, spark):
     with pytest.raises(BundleError, match=r"model.onnx' has changed since it was written"):
         sparknn_magic.load(copy, spark=spark)
     (copy / "model.safetensors").unlink()
-    with pytest.raises(BundleError, match="has no model.safetensors: the model is incomplete|has changed"):
+    with pytest.raises(BundleError, match=r"has no model.safetensors: the model is incomplete|has changed"):
         sparknn_magic.load(copy, spark=spark)
-    with pytest.raises(BundleError, match="there is no model in '.*fashio' .* Did you mean 'fashion'"):
+    with pytest.raises(BundleError, match=r"there is no model in '.*fashio' .* Did you mean 'fashion'"):
         sparknn_magic.load(home / "fashio", spark=spark)
 
 
@@ -195,7 +197,9 @@ def test_a_dry_run_trains_nothing_and_says_the_plan(spark, home):
 
 def test_more_workers_than_slots_is_an_error_at_once(spark, home):
     views(spark)
-    with pytest.raises(SessionError, match=r"line 12, column 12: train.workers is 3, but this Spark session has 2 slots"):
+    with pytest.raises(
+        SessionError, match=r"line 12, column 12: train.workers is 3, but this Spark session has 2 slots"
+    ):
         sparknn_magic.train(CELL.replace("workers: 2", "workers: 3"), name="fashion", spark=spark, runs=home / "runs")
 
 
@@ -205,8 +209,14 @@ def test_more_workers_than_slots_is_an_error_at_once(spark, home):
         (("lenet5", "lenet6"), r"line 8, column 8: there is no architecture named 'lenet6'. Did you mean 'lenet5'"),
         (("FROM products\n", "FROM prodcts\n"), r"line 3, column 10: .*prodcts.* cannot be found"),
         (("image, label", "image"), r"line 3, column 10: data.train has no column 'label' for the label"),
-        (("image, label", "id AS image, label"), r"line 3, column 10: column 'image' is bigint, which holds no pictures"),
-        (("batch_size", "batchsize"), r"line 11, column 3: unknown key 'batchsize' in 'train'. Did you mean 'batch_size'"),
+        (
+            ("image, label", "id AS image, label"),
+            r"line 3, column 10: column 'image' is bigint, which holds no pictures",
+        ),
+        (
+            ("batch_size", "batchsize"),
+            r"line 11, column 3: unknown key 'batchsize' in 'train'. Did you mean 'batch_size'",
+        ),
         (("products_test", "products_tset"), r"line 5, column 9: there is no table.*'products_tset'. Did you mean"),
     ],
 )
@@ -219,7 +229,7 @@ def test_errors_before_training_have_their_place(change, words, spark, home):
 
 def test_a_name_of_sparks_own_is_refused(spark, home):
     views(spark)
-    with pytest.raises(SpecError, match="'count' is a function of Spark's own"):
+    with pytest.raises(SpecError, match=r"'count' is a function of Spark's own"):
         sparknn_magic.train(CELL, name="count", spark=spark, runs=home / "runs")
 
 
@@ -227,5 +237,5 @@ def test_an_export_folder_with_other_files_is_left_alone(spark, home):
     views(spark)
     (home / "photos").mkdir()
     (home / "photos" / "cat.jpg").write_bytes(b"x")
-    with pytest.raises(SparkNNError, match="line 13, column 9: the folder '.*photos' holds other files and no model"):
+    with pytest.raises(SparkNNError, match=r"line 13, column 9: the folder '.*photos' holds other files and no model"):
         sparknn_magic.train(CELL + f"export: {home / 'photos'}\n", name="fashion", spark=spark, runs=home / "runs")

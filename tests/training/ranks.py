@@ -1,4 +1,4 @@
-"""Ranks as plain processes: what the Spark barrier stage does for them, done by a queue, so that the loop runs alone."""
+"""Ranks as plain processes: what the barrier stage does for them is done by pipes, so that the loop runs alone."""
 
 import json
 import multiprocessing
@@ -118,7 +118,7 @@ def _rank(pipe: Any, job: TrainJob, rank: int, world: int, batches: list[pa.Reco
 
     try:
         outcome = ("done", list(run_rank(iter(batches), job, rank, world, "127.0.0.1", gather)))
-    except BaseException as error:  # handed to the test, which raises it
+    except BaseException as error:  # noqa: BLE001 (handed to the test, which raises it)
         outcome = ("failed", error)
     pipe.send(outcome)
 

@@ -144,7 +144,9 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_batch(tmp_path):
     wild = Part("sparknn_zoo.optimizers.sgd:sgd", {"lr": 1e30, "momentum": 0.0, "nesterov": False})
-    with pytest.raises(TrainError, match=r"rank 0 of 1, epoch \d, step \d+: the loss is (nan|inf) in a batch of \d+ rows"):
+    with pytest.raises(
+        TrainError, match=r"rank 0 of 1, epoch \d, step \d+: the loss is (nan|inf) in a batch of \d+ rows"
+    ):
         fit(job(tmp_path, architecture=LINEAR, optimizer=wild, epochs=5), [rows(80)])
 
 

@@ -87,7 +87,9 @@ class ImageClassification(Task):
 
     def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:
         """Return the reader of picture columns and the writer of the prediction struct."""
-        return _reader(meta), Part("sparknn_magic.infer.worker:classification_writer", {"classes": list(meta["classes"])})
+        return _reader(meta), Part(
+            "sparknn_magic.infer.worker:classification_writer", {"classes": list(meta["classes"])}
+        )
 
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return accuracy, precision, recall, F1, log loss, top-5 and the confusion matrix, by Spark."""
@@ -116,9 +118,11 @@ def _examples(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
     from sparknn_magic.show.report import Example
 
     image, label = (F.col("`" + meta["spec"]["data"][role].replace("`", "``") + "`") for role in ("image", "label"))
-    scored = predictions.where("prediction.label IS NOT NULL").select(
-        image.alias("image"), label.cast("string").alias("label"), "prediction.label", "prediction.score"
-    ).toDF("image", "label", "predicted", "score")
+    scored = (
+        predictions.where("prediction.label IS NOT NULL")
+        .select(image.alias("image"), label.cast("string").alias("label"), "prediction.label", "prediction.score")
+        .toDF("image", "label", "predicted", "score")
+    )
     known = scored.where(F.col("label").isin(list(meta["classes"])))
     right = known.where("predicted = label").orderBy(F.xxhash64("image")).limit(EXAMPLES)
     wrong = known.where("predicted != label").orderBy(F.desc("score")).limit(EXAMPLES)
@@ -131,5 +135,3 @@ def _examples(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
             rows = table.drop_columns("image").to_pylist()
             found += [Example(pixels, **rows[i]) for pixels, i in zip(pictures.pixels, pictures.rows, strict=True)]
     return found
-
-
