@@ -40,7 +40,7 @@ def is_local(spark: "SparkSession") -> bool:
 
 def _conf(spark: "SparkSession", key: str) -> str:
     """Return a configuration value, "" where nobody has set it."""
-    return spark.conf.get(key, "") or ""
+    return spark.conf.get(key, None) or ""
 
 
 def task_cpus(spark: "SparkSession") -> int:

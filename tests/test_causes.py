@@ -20,7 +20,7 @@ MISTAKES = {
         "The table or view `nosuch` cannot be found. Verify the spelling and correctness of the schema and catalog.",
     ),
     "syntax": ("spark.sql('SELEC 1')", "Syntax error at or near 'SELEC'. (line 1, position 1 of the query)"),
-    "missing path": ("spark.read.parquet('/no/such/path')", "Path does not exist: file:/no/such/path."),
+    "missing path": ("spark.read.parquet('/no/such/path').collect()", "Path does not exist: file:/no/such/path."),
     "raised in SQL": ("spark.sql(\"SELECT raise_error('boo')\").collect()", "boo"),
     "not Parquet": ("spark.read.schema('a int').parquet(__file__).collect()", "is not a Parquet file"),
     "Python function": ("spark.range(3).mapInArrow(fails, 'id long').collect()", "ValueError: bad row"),
