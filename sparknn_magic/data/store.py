@@ -12,7 +12,8 @@ def write_text(spark: SparkSession, uri: str, text: str) -> None:
 def read_text(spark: SparkSession, uri: str) -> str | None:
     """Return what `write_text` wrote, or None where there is nothing, or only half of it."""
     try:
-        rows = spark.read.text(uri, wholetext=True).collect()
+        # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
+        rows = spark.read.text([uri, uri], wholetext=True).distinct().collect()
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
             return None

@@ -13,6 +13,7 @@ The loop is the usual one; three things are particular to it:
 import contextlib
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,10 @@ class Trainer:
         self.model: nn.Module = self.network
         if place.world > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
-            self.model = DistributedDataParallel(self.network, device_ids=ids, broadcast_buffers=False)
+            with warnings.catch_warnings():
+                # Torch 2.13 deprecates the option and asks to keep it until there is another for the same.
+                warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+                self.model = DistributedDataParallel(self.network, device_ids=ids, broadcast_buffers=False)
         self.loss = job.loss.build()
         self.optimizer = job.optimizer.build(_decay_groups(self.network.body))
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
