@@ -23,7 +23,7 @@ def is_connect(spark: "SparkSession") -> bool:
 
 def is_stopped(spark: "SparkSession") -> bool:
     """Return whether the session has been stopped, by itself or with its SparkContext."""
-    return spark.is_stopped if is_connect(spark) else spark.sparkContext._jsc is None
+    return bool(getattr(spark, "is_stopped", False)) if is_connect(spark) else spark.sparkContext._jsc is None
 
 
 def has_jvm() -> bool:
