@@ -1,6 +1,8 @@
 """Arrow arrays -> predictions, on executors: one ONNX Runtime session for each Python worker, in micro-batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -10,13 +12,14 @@ from sparknn_magic.data.worker import Pictures
 from sparknn_magic.errors import InferenceError, did_you_mean
 from sparknn_magic.infer.job import InferJob
 
+T = TypeVar("T")
 Outputs = Mapping[str, np.ndarray]  # by the names that the model file gives them; empty where no row was scored
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 SESSIONS = 4  # kept in one Python worker; the oldest goes first
 # Around this many bytes of input in one call the activations still fit in a core's cache.
 CPU_INPUT_BYTES = 192 * 1024
-GPU_INPUT_BYTES = 32 * 1024 * 1024
+DEVICE_INPUT_BYTES = 32 * 1024 * 1024
 
 _sessions: dict[tuple[str, tuple[str, ...], int], ort.InferenceSession] = {}
 
@@ -42,12 +45,11 @@ def _score(
     job: InferJob,
 ) -> pa.Array:
     size = job.batch_size or micro_batch(session)
-    names = [output.name for output in session.get_outputs()]
     parts: list[list[np.ndarray]] = []
-    rows: list[np.ndarray] = []
+    rows: list[np.ndarray] = [np.empty(0, np.int64)]
     errors: list[str | None] = []
-    for start in range(0, len(array), size):
-        pictures = read(array[start : start + size])
+    batches = (read(array[start : start + size]) for start in range(0, len(array), size))
+    for pictures in ahead(batches) if _on_device(session) else batches:
         if job.mode == "failfast" and len(pictures.rows) < len(pictures.errors):
             reason = next(filter(None, pictures.errors))
             raise InferenceError(
@@ -56,10 +58,21 @@ def _score(
             )
         if len(pictures.rows):
             parts.append(_run(session, pictures.pixels))
-        rows.append(pictures.rows + start)
+        rows.append(pictures.rows + len(errors))
         errors += pictures.errors
+    names = [output.name for output in session.get_outputs()]
     outputs = {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=False)}
-    return write(outputs, np.concatenate(rows) if rows else np.empty(0, np.int64), errors)
+    return write(outputs, np.concatenate(rows), errors)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the same items, each made in a thread of its own while the caller still works on the one before."""
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]  # `end` has ended the loop
 
 
 def _run(session: ort.InferenceSession, pixels: np.ndarray) -> list[np.ndarray]:
@@ -181,8 +194,13 @@ def micro_batch(session: ort.InferenceSession) -> int:
     small one is 1.5 to 4 times slower.
     """
     row = [side for side in session.get_inputs()[0].shape[1:] if isinstance(side, int)]
-    target = GPU_INPUT_BYTES if session.get_providers()[0] != CPU else CPU_INPUT_BYTES
+    target = DEVICE_INPUT_BYTES if _on_device(session) else CPU_INPUT_BYTES
     return max(1, min(1024, target // max(1, int(np.prod(row)))))
+
+
+def _on_device(session: ort.InferenceSession) -> bool:
+    """Say whether the network runs beside the CPU, which can then read the next pictures in the meantime."""
+    return session.get_providers()[0] != CPU
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sparknn_magic.errors import InferenceError
 from sparknn_magic.infer.worker import (
     SESSIONS,
+    ahead,
     cached_session,
     classification_writer,
     make_session,
@@ -175,3 +176,28 @@ def test_a_micro_batch_is_large_for_small_pictures_and_small_for_large_ones(tmp_
         for side in (4, 32, 224)
     ]
     assert sizes == [1024, 64, 1]
+
+
+# Reading beside running.
+
+
+def test_reading_ahead_keeps_order_and_passes_errors_on():
+    assert list(ahead(iter(range(100)))) == list(range(100))
+    assert list(ahead(iter([]))) == []
+
+    def broken():
+        yield 1
+        raise ValueError("second")
+
+    items = ahead(broken())
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="second"):
+        next(items)
+
+
+def test_reading_ahead_reads_one_and_no_more():
+    made = []
+    items = ahead(iter(lambda: made.append(len(made)) or len(made), None))
+    assert next(items) == 1
+    items.close()
+    assert made == [0, 1]
