@@ -1,0 +1,156 @@
+"""Notebooks run in real kernels: what a saved notebook holds, and what an interrupt leaves behind."""
+
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from tests.notebook.kernels import ROWS, START, TRAIN, descendants, execute, kernel, until
+
+TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def saved(home):
+    """A notebook that was run, saved and read again: the outputs of its cells."""
+    cells = [
+        "%load_ext sparknn_magic",
+        START + ROWS,
+        TYPO,
+        TRAIN,
+        "%%sparknn predict fashion --into scored\nSELECT id, image FROM products_test",
+        "%sparknn evaluate fashion",
+        "fashion",
+    ]
+    nbformat.write(execute(cells, home, allow_errors=True), home / "saved.ipynb")
+    return [cell.outputs for cell in nbformat.read(home / "saved.ipynb", as_version=4).cells]
+
+
+def test_loading_the_extension_shows_nothing(saved):
+    assert saved[0] == []
+
+
+def test_an_error_is_its_two_lines(saved):
+    (error,) = saved[2]
+    said = (
+        "line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
+        "`%sparknn zoo architectures` lists all 14."
+    )
+    assert error.output_type == "error"
+    assert error.ename == "UnknownName"
+    assert error.evalue == said
+    assert error.traceback == [f"UnknownName: {said}"]
+
+
+def test_training_leaves_one_output_of_html_and_text(saved):
+    (shown,) = saved[3]
+    assert shown.output_type == "display_data"
+    assert sorted(shown.data) == ["text/html", "text/plain"]
+    text, html = shown.data["text/plain"], shown.data["text/html"]
+    assert text.startswith("training fashion\nprepare: ")
+    assert "epoch   2 of 2: loss" in text
+    assert "fashion: image-classification\n=====" in text
+    assert "model folder  models/fashion\nreport        sparknn_runs/fashion/" in text
+    assert "About the model" in html
+    assert "How the training went" in html
+    assert html.count("<svg") == 2  # loss and accuracy
+    assert "<script" not in html
+    assert "progressbar" not in html
+
+
+def test_every_other_result_has_html_and_text_too(saved):
+    for outputs in saved[4:]:
+        (shown,) = outputs
+        assert sorted(shown.data) == ["text/html", "text/plain"]
+
+
+def test_a_bad_cell_stops_nbclient(tmp_path):
+    with pytest.raises(CellExecutionError) as caught:
+        execute(["%load_ext sparknn_magic", TYPO, "print('never')"], tmp_path)
+    assert caught.value.ename == "UnknownName"
+    assert caught.value.evalue.startswith("line 3, column 8: there is no architecture named 'resnet81'.")
+
+
+def shown_text(running) -> str:
+    """Return the text of the next output that is a display; "" for any other message."""
+    return running.shown(seconds=120)["content"].get("data", {}).get("text/plain", "")
+
+
+def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_on(tmp_path):
+    endless = TRAIN.replace("epochs: 2", "epochs: 100000")
+    with kernel(tmp_path) as running:
+        assert running.run("%load_ext sparknn_magic")["status"] == "ok"
+        assert running.run(START + ROWS)["status"] == "ok"
+        sent = running.start(endless)
+        while "epoch   2 of 100000" not in shown_text(running):
+            pass
+        ranks = computing(running.process, seconds=1)
+        assert len(ranks) == 2
+        start = time.monotonic()
+        running.manager.interrupt_kernel()
+        reply = running.wait(sent, seconds=10)
+        assert reply["ename"] == "Interrupted"
+        assert reply["evalue"] == "train was interrupted.\nFinished epochs are kept: run the cell again to go on."
+        left = 10 - (time.monotonic() - start)
+        assert until(lambda: ranks.isdisjoint(descendants(running.process)), left)
+        assert computing(running.process, seconds=1) == set()
+
+        counted = running.run("assert spark.table('products').count() == 400")
+        assert counted["status"] == "ok", counted
+        again = running.start(endless)
+        while "goes on from the checkpoint of epoch" not in (text := shown_text(running)):
+            assert "failed" not in text
+        running.manager.interrupt_kernel()
+        assert running.wait(again, seconds=10)["ename"] == "Interrupted"
+
+
+def test_an_interrupt_of_a_prediction_leaves_no_answer_to_the_next_cell(saved, home):
+    slow = "%%sparknn predict fashion --into scored\nSELECT id, slowly(image) AS image FROM products_test"
+    with kernel(home) as running:  # where models/fashion is
+        assert running.run("%load_ext sparknn_magic")["status"] == "ok"
+        assert running.run(START + ROWS)["status"] == "ok"
+        assert running.run(SLOWLY)["status"] == "ok"
+        sent = running.start(slow)
+        while running.shown(seconds=60)["content"].get("code") != slow:
+            pass
+        time.sleep(3)  # the job runs, or is about to
+        running.manager.interrupt_kernel()
+        assert running.wait(sent, seconds=10)["evalue"] == "predict was interrupted."
+        assert running.run("assert [spark.range(n).count() for n in range(5)] == list(range(5))")["status"] == "ok"
+        assert running.run("assert 'scored' not in globals()")["status"] == "ok"
+
+
+SLOWLY = """
+from pyspark.sql.functions import udf
+
+@udf("binary")
+def slowly(image):
+    import time
+    time.sleep(60)
+    return image
+
+spark.udf.register("slowly", slowly)
+"""
+
+
+def computing(process: int, seconds: float) -> set[int]:
+    """Return the Python workers below a process that take CPU time within so many seconds."""
+    before = {pid: cpu_time(pid) for pid, command in descendants(process).items() if "pyspark.daemon" in command}
+    time.sleep(seconds)
+    return {pid for pid, ticks in before.items() if ticks is not None and (cpu_time(pid) or 0) > ticks}
+
+
+def cpu_time(process: int) -> int | None:
+    """Return the clock ticks that a process has used; None where it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None
+    return int(fields[11]) + int(fields[12])
