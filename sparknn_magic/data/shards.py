@@ -1,4 +1,4 @@
-"""Source rows -> shards of pixels, and the sums of their pixels. Runs on executors, like `worker.py`, which it uses."""
+"""Source rows -> shards of pixels and of their sums. Runs on executors, like `worker.py`, which it uses."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,20 @@ import pyarrow.compute as pc
 from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.worker import image_reader
 
+SHARDS = (
+    "split int, row long, label int, image binary, error string, "
+    # The sums of the pixels and of their squares, one for each channel: statistics need not read the pixels again.
+    "total array<long>, squares array<long>"
+)
 DROPPED = -1  # the `split` of rows that cannot be used; `error` says why
-MICRO_BATCH = 256  # pictures that are decoded before their pixels are handed on
+MICRO_BATCH = 2**24  # bytes of pixels that are decoded before they are handed on
+MICRO_ROWS = 256
+
+_LONGS = pa.list_(pa.int64())
 
 
 def shard_batches(batches: Iterator[pa.RecordBatch], job: PrepareJob) -> Iterator[pa.RecordBatch]:
-    """Decode and preprocess (split int, row long, label string, image) to (split, row, label int, image binary, error).
+    """Decode and preprocess (split int, row long, label string, image) to rows of `SHARDS`.
 
     `image` is uint8[height, width, channels] as bytes. A row without a readable picture or a known label goes to the
     split `DROPPED`, with the reason and without pixels.
@@ -24,25 +32,31 @@ def shard_batches(batches: Iterator[pa.RecordBatch], job: PrepareJob) -> Iterato
         steps=job.steps, height=inputs.height, width=inputs.width, channels=inputs.channels, shape=job.shape
     )
     classes = pa.array(job.classes, pa.string())
+    size = inputs.height * inputs.width * inputs.channels
+    rows = min(MICRO_ROWS, max(1, MICRO_BATCH // size))
     for whole in batches:
-        for start in range(0, whole.num_rows, MICRO_BATCH):
-            batch = whole.slice(start, MICRO_BATCH)
+        for start in range(0, whole.num_rows, rows):
+            batch = whole.slice(start, rows)
             pictures = read(batch.column("image"))
             label = pc.index_in(batch.column("label"), value_set=classes)
-            errors = _label_errors(pictures.errors, batch.column("label"), label)
-            good = pa.array([error is None for error in errors])
-            keep = np.asarray(good)
-            pixels = np.full((batch.num_rows, 1), None, object)
-            pixels[pictures.rows, 0] = [picture.tobytes() for picture in pictures.pixels]
-            pixels[~keep, 0] = None
+            errors = _errors(pictures.errors, batch.column("label"), label)
+            keep = np.array([error is None for error in errors], bool)
+            pixels = pictures.pixels[keep[pictures.rows]]
             split = np.where(keep, batch.column("split").to_numpy(), DROPPED).astype(np.int32)
             yield pa.RecordBatch.from_arrays(
-                [pa.array(split), batch.column("row"), label, pa.array(pixels[:, 0], pa.binary()), pa.array(errors, pa.string())],
-                names=["split", "row", "label", "image", "error"],
+                [
+                    pa.array(split),
+                    batch.column("row"),
+                    label,
+                    _spread(pixels.reshape(len(pixels), -1), keep, pa.binary()),
+                    pa.array(errors, pa.string()),
+                    *(_spread(sums, keep, _LONGS) for sums in pixel_sums(pixels)),
+                ],
+                names=["split", "row", "label", "image", "error", "total", "squares"],
             )
 
 
-def _label_errors(errors: list[str | None], labels: pa.Array, known: pa.Array) -> list[str | None]:
+def _errors(errors: list[str | None], labels: pa.Array, known: pa.Array) -> list[str | None]:
     found = list(errors)
     for i in np.flatnonzero(np.asarray(known.is_null())):
         if found[i] is None:
@@ -50,20 +64,23 @@ def _label_errors(errors: list[str | None], labels: pa.Array, known: pa.Array) -
     return found
 
 
-def pixel_sums(batches: Iterator[pa.RecordBatch], channels: int) -> Iterator[pa.RecordBatch]:
-    """Sum pixels in 0..1: one row (channel int, n long, total double, squares double) for each channel and batch."""
-    for batch in batches:
-        column = batch.column("image")
-        pixels = np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, channels)
-        # Exact: the 256 values are counted, so no large sum of floats loses its small terms.
-        counts = np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(channels)])
-        values = np.arange(256) / 255.0
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.array(np.arange(channels, dtype=np.int32)),
-                pa.array(counts.sum(1)),
-                pa.array(counts @ values),
-                pa.array(counts @ values**2),
-            ],
-            names=["channel", "n", "total", "squares"],
-        )
+def _spread(values: np.ndarray, keep: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """Return an array of binary or of lists with a row of `values` where `keep` holds, and null elsewhere."""
+    offsets = np.concatenate([[0], np.cumsum(keep)]) * values.shape[1]
+    mask = pa.array(keep).buffers()[1]
+    data, ends = pa.py_buffer(np.ascontiguousarray(values)), pa.py_buffer(offsets.astype(np.int32))
+    if pa.types.is_binary(kind):
+        return pa.Array.from_buffers(kind, len(keep), [mask, ends, data])
+    numbers = pa.Array.from_buffers(kind.value_type, values.size, [None, data])
+    return pa.Array.from_buffers(kind, len(keep), [mask, ends], children=[numbers])
+
+
+def pixel_sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums of the pixels and of their squares: uint8[n, h, w, channels] -> two of int64[n, channels]."""
+    count, *_, channels = pixels.shape
+    total, squares = np.empty((2, count, channels), np.int64)
+    for c in range(channels):  # one by one: numpy is slow to sum along any axis but the last
+        flat = np.ascontiguousarray(pixels[..., c]).reshape(count, -1)
+        total[:, c] = flat.sum(axis=1, dtype=np.int64)
+        squares[:, c] = np.multiply(flat, flat, dtype=np.uint16).sum(axis=1, dtype=np.int64)
+    return total, squares

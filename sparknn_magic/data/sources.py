@@ -1,20 +1,29 @@
-"""A source of the cell -> a DataFrame: SQL, a table or view, a DataFrame of the notebook, Parquet or an image folder."""
+"""A source of the cell -> a DataFrame: SQL, a table, a view, a DataFrame of the notebook, Parquet, an image folder."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
+from sparknn_magic import cluster
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SparkNNError, did_you_mean
 from sparknn_magic.spec.models import Source
 
-SQL_START = re.compile(r"\s*\(*\s*(select|with|from|table|values)\b\s*\S", re.IGNORECASE)
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "gif")
+SPARK_ERRORS = (PySparkException, Py4JError)  # a classic session passes some of Java's errors on as py4j gives them
 Fail = Callable[..., SparkNNError]  # (message, hint=) -> an error with the source's place in the cell
+
+_COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*"
+_QUERY = re.compile(_COMMENTS + r"(select|with|from|table|values)\b\s*\S", re.IGNORECASE | re.DOTALL)
+_TABLE = re.compile(r"(?:`[^`]+`|[\w-]+)(?:\.(?:`[^`]+`|[\w-]+))*")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
+_HINT = "A source is SQL, a table, a view, a DataFrame of the notebook, or a path (with a / in it)."
 
 
 def open_source(spark: SparkSession, source: Source, fail: Fail, names: Iterable[str] = ()) -> DataFrame:
@@ -27,68 +36,130 @@ def open_source(spark: SparkSession, source: Source, fail: Fail, names: Iterable
     try:
         frame = _open(spark, source, fail, names)
         frame.schema  # noqa: B018 (a Connect session analyses only when it is asked for the result)
-    except PySparkException as error:
-        raise fail(spark_cause(error)) from error
+    except SPARK_ERRORS as error:
+        raise fail(spark_cause(error), hint=_HINT if source.kind == "auto" else None) from error
     return frame
 
 
 def _open(spark: SparkSession, source: Source, fail: Fail, names: Iterable[str]) -> DataFrame:
-    kind, value = source.kind, source.value
+    value = source.value
     if source.dataframe is not None:
-        if not isinstance(source.dataframe, DataFrame):
-            found = type(source.dataframe)
-            raise fail(
-                f"{value} is a {found.__module__.partition('.')[0]} {found.__name__}, not a Spark DataFrame.",
-                hint="spark.createDataFrame(...) makes one.",
-            )
-        return source.dataframe
-    if kind == "frame":
+        return _frame(source, fail)
+    if source.kind == "frame":
         raise fail(f"there is no DataFrame named '{value}' here.{did_you_mean(value, names)}")
-    if kind == "auto":
-        kind = _guess(value)
+    kind = _guess(value) if source.kind == "auto" else source.kind
     if kind == "sql":
-        return spark.sql(value, args=dict(source.params)) if source.params else spark.sql(value)
+        return _query(spark, source, fail)
     if kind == "path":
         return _path(spark, value, source.format, fail)
     return _table(spark, value, names, fail)
 
 
+def _frame(source: Source, fail: Fail) -> DataFrame:
+    found = source.dataframe
+    if not isinstance(found, DataFrame):
+        kind = f"{type(found).__module__.partition('.')[0]} {type(found).__name__}"
+        raise fail(
+            f"{source.value} is a {kind}, not a Spark DataFrame.",
+            hint=f"spark.createDataFrame({source.value}) makes one.",
+        )
+    return found
+
+
 def _guess(value: str) -> str:
-    if SQL_START.match(value):
+    if _QUERY.match(value):
         return "sql"
-    looks_like_path = "/" in value or "\\" in value or value.endswith(".parquet")
-    return "path" if looks_like_path else "table"
+    if _TABLE.fullmatch(value) and not value.endswith(".parquet"):
+        return "table"  # also a file in SQL's words, parquet.`/data/photos`
+    if "/" in value or "\\" in value or value.startswith(".") or value.endswith(".parquet"):
+        return "path"
+    return "sql"  # several words: Spark says where it stops understanding them
+
+
+def _query(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
+    text = source.value
+    if source.kind == "sql" and not _QUERY.match(text):
+        # Spark would run a command at once, such as DROP TABLE.
+        raise fail(f"'{text.split()[0]}' does not begin a query; SELECT, WITH, FROM, TABLE and VALUES do.")
+    return spark.sql(text, args=dict(source.params)) if source.params else spark.sql(text)
 
 
 def _table(spark: SparkSession, name: str, names: Iterable[str], fail: Fail) -> DataFrame:
-    if re.fullmatch(r"[\w.`-]+", name) and spark.catalog.tableExists(name):
-        return spark.table(name)
-    known = [table.name for table in spark.catalog.listTables()]
+    parts = re.findall(r"`[^`]+`|[^.`]+", name)
+    try:
+        frame = spark.table(".".join(part if part.startswith("`") else f"`{part}`" for part in parts))
+        frame.schema  # noqa: B018 (a Connect session looks for the table only now)
+    except AnalysisException as error:
+        if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
+            raise
+    else:
+        return frame
+    known = [row.tableName for row in spark.sql("SHOW TABLES").collect()]
+    hint = f"To read the folder or file of that name, write ./{name}." if Path(name).exists() else _HINT
+    raise fail(f"there is no table, view or DataFrame named '{name}'.{did_you_mean(name, [*names, *known])}", hint=hint)
+
+
+def _path(spark: SparkSession, text: str, kind: str, fail: Fail) -> DataFrame:
+    scheme = _SCHEME.match(text)
+    local = Path(re.sub(r"^file:/+", "/", text, flags=re.IGNORECASE)).expanduser()
+    here = (scheme is None or scheme[1].lower() == "file") and local.exists()
+    where = text
+    if here:  # Spark would look below the folder that it was started in, and take [ and * for patterns
+        where = ("file://" if cluster.is_local(spark) else "") + escape_glob(os.path.abspath(local))
+    try:
+        if kind == "auto":
+            kind = _local_kind(local, fail) if here else _remote_kind(spark, where)
+        return spark.read.parquet(where) if kind == "parquet" else read_image_folder(spark, where)
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_NOT_FOUND":
+            raise
+    near = [path.name for path in local.parent.iterdir()] if scheme is None and local.parent.is_dir() else []
+    raise fail(f"there is no file or folder '{text}'.{did_you_mean(local.name, near)}")
+
+
+def _local_kind(path: Path, fail: Fail) -> str:
+    """Return "parquet" or "images" after the uppermost files of either kind."""
+    for folder, folders, files in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
+        if "_delta_log" in folders:
+            raise fail(f"'{path}' is a Delta table, not plain Parquet.", hint=f"Write delta.`{folder}`.")
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        found = {Path(name).suffix.lower().removeprefix(".") for name in files if not name.startswith((".", "_"))}
+        if "parquet" in found:
+            return "parquet"
+        if found.intersection(SUFFIXES):
+            return "images"
     raise fail(
-        f"there is no table, view or DataFrame named '{name}'.{did_you_mean(name, [*known, *names])}",
-        hint="A source is SQL, a table, a view, a DataFrame of the notebook, or a path (with a / in it).",
+        f"'{path}' {'holds' if path.is_dir() else 'is'} neither Parquet nor pictures ({', '.join(SUFFIXES)}).",
+        hint="Other files: read them with spark.read, and give the DataFrame's name.",
     )
 
 
-def _path(spark: SparkSession, path: str, kind: str, fail: Fail) -> DataFrame:
-    local = Path(path.removeprefix("file://"))
-    remote = "://" in path and not path.startswith("file://")
-    if not remote and not local.exists():
-        raise fail(f"there is no file or folder '{path}'.")
-    if kind == "auto":
-        has_parquet = local.suffix == ".parquet" or (local.is_dir() and next(local.rglob("*.parquet"), None) is not None)
-        kind = "parquet" if has_parquet or (remote and path.rstrip("/").endswith(".parquet")) else "images"
-    absolute = path if remote else str(local.resolve())
-    return spark.read.parquet(absolute) if kind == "parquet" else read_image_folder(spark, absolute)
+def _remote_kind(spark: SparkSession, path: str) -> str:
+    if path.rstrip("/").endswith(".parquet"):
+        return "parquet"
+    tables = _files(spark, "*.parquet").load(path).select("path").limit(1)
+    return "parquet" if tables.collect() else "images"
 
 
 def read_image_folder(spark: SparkSession, path: str) -> DataFrame:
-    """Return (path, image: the file's bytes, label: the name of its folder) for every picture below `path`."""
-    endings = ",".join(f"*.{s},*.{s.upper()}" for s in SUFFIXES)
-    files = (
-        spark.read.format("binaryFile")
-        .option("recursiveFileLookup", "true")
-        .option("pathGlobFilter", f"{{{endings}}}")
-        .load(path)
-    )
-    return files.select("path", F.col("content").alias("image"), F.element_at(F.split("path", "/"), -2).alias("label"))
+    """Return (path, image: the file's bytes, label: the name of its folder) for every picture below `path`.
+
+    Pictures that lie directly in `path` have a null label. As everywhere in Spark, files and folders whose names begin
+    with . or _ are not seen, and [ ] { } * ? in the path are patterns (see `escape_glob`).
+    """
+    anycase = ("".join(f"[{c}{c.upper()}]" for c in suffix) for suffix in SUFFIXES)
+    files = _files(spark, f"*.{{{','.join(anycase)}}}").load(path)
+    folder = F.regexp_replace("path", r"/[^/]*$", "")
+    label = F.element_at(F.split(folder, "/"), -1)
+    root = re.sub(r"\\(.)", r"\1", _SCHEME.sub("/", path)).rstrip("/")
+    return files.select("path", F.col("content").alias("image"), F.when(~folder.endswith(root), label).alias("label"))
+
+
+def _files(spark: SparkSession, names: str) -> DataFrameReader:
+    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    return reader.option("pathGlobFilter", names)
+
+
+def escape_glob(path: str) -> str:
+    """Return a path that Spark takes by its letters, not as a pattern."""
+    return re.sub(r"([\\{}\[\]*?,])", r"\\\1", path)

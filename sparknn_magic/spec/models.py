@@ -258,7 +258,7 @@ class DataSpec(Spec):
     label: Text = Field(default="label", description="the column of classes")
     key: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
         default=None,
-        description="columns whose hash decides a row's side of the split; all columns where it is not given",
+        description="columns whose hash decides a row's side of the split; the picture where it is not given",
     )
     shape: Annotated[Shape, Field(strict=False), SHAPE_WORDS] | None = Field(
         default=None, description="[height, width, channels] in pixels, for pictures in flat arrays"

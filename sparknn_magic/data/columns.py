@@ -1,0 +1,106 @@
+"""The columns that an experiment names, found in a frame and checked by type."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
+
+from sparknn_magic.data.job import check_image_type
+from sparknn_magic.errors import DataError, SparkNNError, did_you_mean
+from sparknn_magic.spec.experiment import Experiment
+
+WHOLE_NUMBERS = ("tinyint", "smallint", "int", "bigint")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names that a source's columns really have, and how its pictures are held."""
+
+    image: str
+    label: str
+    kind: str  # of pictures: "encoded", "struct", "nested" or "flat"
+    type: str  # of the image column, as Spark writes it
+    whole_labels: bool  # labels are whole numbers
+
+
+def column(name: str) -> Column:
+    """Return a column by its whole name: dots, spaces and backticks in it are part of the name."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def rows_error(experiment: Experiment, name: str, message: str, hint: str | None = None) -> SparkNNError:
+    """Return an error about the rows of `data.<name>`, with the place of that source in the cell."""
+    return experiment.error(("data", name), message, hint=hint, kind=DataError)
+
+
+def find_column(frame: DataFrame, wanted: str, experiment: Experiment, source: str, role: str) -> str:
+    """Return the name as the frame has it: like Spark, `image` finds `Image` too.
+
+    `role` is the key under `data:` that names the column. Raises: DataError where there is none, or more than one.
+    """
+    path = ("data", role) if experiment.where("data", role) else ("data", source)
+    found = _same_name(frame, wanted)
+    if len(found) > 1:
+        both = " and ".join(f"'{name}'" for name in found[:2])
+        raise experiment.error(
+            path,
+            f"data.{source} has more than one column '{wanted}': {both}.",
+            hint="Rename one of them in the query: SELECT ... AS ...",
+            kind=DataError,
+        )
+    if not found:
+        shown = ", ".join(frame.columns[:12]) + (" ..." if len(frame.columns) > 12 else "")
+        raise experiment.error(
+            path,
+            f"data.{source} has no column '{wanted}' for the {role}.{did_you_mean(wanted, frame.columns)}",
+            hint=f"Its columns are {shown}. `{role}: NAME` under data chooses one." if shown else None,
+            kind=DataError,
+        )
+    return found[0]
+
+
+def _same_name(frame: DataFrame, wanted: str) -> list[str]:
+    exact = [name for name in frame.columns if name == wanted]
+    same = [name for name in frame.columns if name.lower() == wanted.lower()]
+    if len(same) == 1 and exact:
+        return exact
+    return exact if frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true" else same
+
+
+def find_columns(frame: DataFrame, experiment: Experiment, source: str) -> Columns:
+    """Find the image and the label column of `data.<source>` and check their types.
+
+    Raises: DataError with the place in the cell.
+    """
+    data = experiment.data
+    image = find_column(frame, data.image, experiment, source, "image")
+    label = find_column(frame, data.label, experiment, source, "label")
+    types = {name: frame.schema[name].dataType for name in (image, label)}
+    try:
+        kind = check_image_type(types[image].simpleString(), shape=data.shape, column=image)
+    except DataError as error:
+        raise rows_error(experiment, source, error.message, error.hint) from error
+    label_type = types[label].simpleString()
+    if label_type not in ("boolean", *WHOLE_NUMBERS) and not isinstance(types[label], StringType):
+        number = label_type.startswith(("float", "double", "decimal"))
+        raise rows_error(
+            experiment,
+            source,
+            f"the label column '{label}' is {label_type}; classes are strings, whole numbers or booleans.",
+            f"In SQL: CAST({_sql_name(label)} AS {'INT' if number else 'STRING'}) AS {_sql_name(label)}.",
+        )
+    return Columns(image, label, kind, types[image].simpleString(), label_type in WHOLE_NUMBERS)
+
+
+def _sql_name(name: str) -> str:
+    return name if name.isidentifier() else "`" + name.replace("`", "``") + "`"
+
+
+def has_hash(kind: DataType) -> bool:
+    """Return whether xxhash64 takes a column of this type."""
+    if isinstance(kind, StructType):
+        return all(has_hash(field.dataType) for field in kind)
+    if isinstance(kind, ArrayType):
+        return has_hash(kind.elementType)
+    return not isinstance(kind, MapType | VariantType)

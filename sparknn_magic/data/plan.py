@@ -1,0 +1,123 @@
+"""What the cell's `data:` and `preprocess:` come to, before any row has been read. Runs on the driver."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparknn_magic.data.columns import Columns, column, find_columns, rows_error
+from sparknn_magic.data.identity import identity
+from sparknn_magic.data.sources import open_source
+from sparknn_magic.data.splits import SPLITS, TRAIN, VALIDATION, key_columns, picture, split_columns, split_of
+from sparknn_magic.errors import SparkNNError
+from sparknn_magic.plugin import Part
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.models import Source
+from sparknn_magic.spec.resolve import Resolved
+
+FORMAT = 1  # of the prepared folder; a change of layout or of decoding makes old ones invalid
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows and how they are to be prepared."""
+
+    experiment: Experiment
+    spark: SparkSession
+    rows: DataFrame  # split int, row long, label string, image: all of the training and the validation source
+    train: DataFrame  # the training rows as their source gives them, and so on
+    validation: DataFrame | None
+    test: DataFrame | None
+    columns: list[tuple[str, str]]  # of the training source: name and type
+    whole_labels: bool  # labels are whole numbers, and sorted as such
+    steps: tuple[Part, ...]
+    sources: tuple[tuple[DataFrame, tuple[Column, ...]], ...]  # of the prepared rows, and their columns that matter
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """[height, width, channels] of raw pixels."""
+        return self.experiment.data.shape
+
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of the rows, their split and the steps; a Spark job for each source."""
+        data = self.experiment.to_dict()["data"]
+        splits = {n: "source" if isinstance(getattr(self.experiment.data, n), Source) else data.get(n) for n in SPLITS}
+        steps = [[step.ref, dict(step.options)] for step in self.steps]
+        rows = [identity(self.spark, frame, list(columns)) for frame, columns in self.sources]
+        text = json.dumps([FORMAT, splits, data.get("shape"), steps, rows], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names: Iterable[str] = ()) -> Plan:
+    """Open the sources, check columns and types, and lay out the splits. Runs no job over rows.
+
+    `names` are the notebook's DataFrames. Raises: SpecError or DataError with the place in the cell.
+    """
+    data = experiment.data
+    frames = {n: _opened(spark, experiment, n, names) for n in SPLITS if isinstance(getattr(data, n), Source)}
+    columns = {name: find_columns(frame, experiment, name) for name, frame in frames.items()}
+    source = frames["train"]
+    split = split_of(source, experiment, columns["train"])
+    sides = {n: frames.get(n, source.where(split == SPLITS[n])) for n in SPLITS if getattr(data, n) is not None}
+    rows = _standard(source, split, columns["train"])
+    used = {"train": [*key_columns(source, experiment), *split_columns(source, experiment)]}
+    if "validation" in frames:
+        _check_same_kind(experiment, columns)
+        rows = rows.unionAll(_standard(frames["validation"], F.lit(VALIDATION), columns["validation"]))
+    return Plan(
+        experiment=experiment,
+        spark=spark,
+        rows=rows,
+        train=source.where(split == TRAIN),
+        validation=sides.get("validation"),
+        test=sides.get("test"),
+        columns=[(field.name, field.dataType.simpleString()) for field in source.schema],
+        whole_labels=columns["train"].whole_labels,
+        steps=tuple(step.part for step in resolved.preprocess),
+        sources=tuple(
+            (frames[n], tuple(_that_matter(columns[n], used.get(n, []))))
+            for n in ("train", "validation")
+            if n in frames
+        ),
+    )
+
+
+def _opened(spark: SparkSession, experiment: Experiment, name: str, names: Iterable[str]) -> DataFrame:
+    source: Source = getattr(experiment.data, name)
+
+    def fail(message: str, hint: str | None = None) -> SparkNNError:
+        return experiment.error(("data", name), message, hint=hint)
+
+    frame = open_source(spark, source, fail, names)
+    if frame.isStreaming:
+        raise rows_error(
+            experiment,
+            name,
+            f"{source.value[:80]} is a stream, and training needs rows that come to an end.",
+            "Write the stream to a table and train on that; a stream can be predicted on.",
+        )
+    return frame
+
+
+def _check_same_kind(experiment: Experiment, columns: dict[str, Columns]) -> None:
+    """Raise DataError where the pictures of the two sources cannot stand in one column."""
+    ours, theirs = columns["train"], columns["validation"]
+    floats = [any(word in found.type for word in ("float", "double")) for found in (ours, theirs)]
+    if ours.kind != theirs.kind or (ours.type != theirs.type and (floats[0] != floats[1] or ours.kind == "struct")):
+        message = (
+            f"column '{theirs.image}' of data.validation is {theirs.type[:80]}, and {ours.type[:80]} in data.train."
+        )
+        raise rows_error(experiment, "validation", message, "Both sources must hold their pictures in the same way.")
+
+
+def _standard(frame: DataFrame, split: Column, columns: Columns) -> DataFrame:
+    image, label = column(columns.image), column(columns.label).cast("string")
+    row = F.xxhash64(*picture(columns.image, columns.kind), label)
+    return frame.select(split.cast("int").alias("split"), row.alias("row"), label.alias("label"), image.alias("image"))
+
+
+def _that_matter(columns: Columns, others: list[str]) -> list[Column]:
+    return [*picture(columns.image, columns.kind), column(columns.label), *(column(name) for name in others)]
