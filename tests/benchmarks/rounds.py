@@ -1,0 +1,106 @@
+"""What the scoring benchmarks share: interleaved rounds, a table of ratios, models, and Parquet written for Spark."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import onnxruntime as ort
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from pyspark.sql import SparkSession
+from torch import nn
+
+from sparknn_magic.java import java_for_spark
+from sparknn_magic.sessions import adopt, local_settings
+
+CPU = ["CPUExecutionProvider"]
+
+
+def interleaved(cases: Mapping[str, Callable[[], object]], runs: int, warm: int) -> dict[str, list[float]]:
+    """Run every case in turn, `warm` rounds unmeasured and `runs` measured; return seconds by case."""
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(warm + runs):
+        for name, run in cases.items():
+            started = time.perf_counter()
+            run()
+            if number >= warm:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def table(title: str, seconds: Mapping[str, list[float]], rows: int, against: str, what: str) -> str:
+    """Return rows/s of each case and the ratio to the case `against`, taken round by round: median (least to most)."""
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    lines = [f"{title}, {rows:,} rows, medians of {len(seconds[against])} ({load})"]
+    width = max(map(len, seconds))
+    for name, times in seconds.items():
+        ratios = [a / b for a, b in zip(seconds[against], times, strict=True)]
+        spread = f"{median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        lines.append(f"  {name:<{width}} {rows / median(times):9,.0f} rows/s   {what} {spread}")
+    return "\n".join(lines)
+
+
+def small_cnn(classes: int = 10) -> nn.Module:
+    """Return 3x3 convolutions of 8, 16 and 32 channels, each with ReLU and 2x2 pooling, and a dense layer."""
+    return nn.Sequential(
+        *(
+            layer
+            for a, b in ((3, 8), (8, 16), (16, 32))
+            for layer in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+        ),
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(512, classes),
+    )
+
+
+def export(body: nn.Module, path: Path, size: int) -> Path:
+    """Write the network as the product does: uint8[N, size, size, 3] -> probabilities, index."""
+    from sparknn_magic.export.graph import INPUT, OUTPUTS, Classifier, _quiet
+    from sparknn_magic.training.network import PixelNetwork
+
+    torch.manual_seed(0)
+    model = Classifier(PixelNetwork(body, [0.5] * 3, [0.25] * 3)).eval()
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    with _quiet():
+        torch.onnx.export(
+            model,
+            (example,),
+            str(path),
+            dynamo=True,
+            external_data=False,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
+            optimize=True,
+        )
+    return path
+
+
+def write_rows(values: pa.Array, folder: Path, files: int = 8) -> str:
+    """Write one column `image` as so many Parquet files, so that Spark has work for all cores; return the folder."""
+    folder.mkdir()
+    for number, part in enumerate(np.array_split(np.arange(len(values)), files)):
+        piece = pa.table({"image": values.slice(part[0], len(part))})
+        pq.write_table(piece, folder / f"{number}.parquet", use_dictionary=False)
+    return str(folder)
+
+
+def local_session(cores: int) -> SparkSession:
+    """Return a session with the settings that the product gives one of its own, on so many cores."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = local_settings() | {"spark.master": f"local[{cores}]"}
+    with java_for_spark():
+        return adopt(SparkSession.builder.config(map=settings).getOrCreate())
+
+
+def own_session(path: str, threads: int) -> ort.InferenceSession:
+    """Return the session that one writes by hand, with so many threads for each operator."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(path, options, providers=CPU)
