@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 f"there is no command '{words[0]}'.{did_you_mean(words[0], COMMANDS)}",
                 hint=f"Commands: {', '.join(COMMANDS)}.",
             )
-        read = parser().parse_args(words)
+        read = _read(words)
         if read.command is None:
             parser().print_help()
             return 0
@@ -78,6 +78,18 @@ def main(words: Sequence[str] | None = None) -> int:
         print("interrupted; finished epochs are kept, and the same command goes on from them", file=sys.stderr)
         return 130
     return 0
+
+
+def _read(words: list[str]) -> argparse.Namespace:
+    top = parser()
+    read, rest = top.parse_known_args(words)
+    # argparse gives up on `key.path=value` words that stand behind an option.
+    strange = [word for word in rest if word.startswith("-") or "=" not in word or read.command != "train"]
+    if strange:
+        top.error(f"unrecognized arguments: {' '.join(strange)}")
+    if rest:
+        read.overrides += rest
+    return read
 
 
 def _train(read: argparse.Namespace) -> None:

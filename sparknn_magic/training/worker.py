@@ -96,7 +96,10 @@ def _results(trainer: Trainer, reporter: Reporter, seconds: float) -> Iterator[R
 
 
 def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({threads} thread{'s' * (threads > 1)})"
+    )
 
 
 @contextlib.contextmanager
