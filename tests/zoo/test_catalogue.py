@@ -8,6 +8,7 @@ import torch
 
 from sparknn_magic import registry
 from sparknn_magic.plugin import ImageInputs
+from tests.zoo import architectures_table
 
 CATALOGUE = (Path(__file__).parents[2] / "zoo" / "README.md").read_text()
 KINDS = ["preprocessor", "augmentation", "loss", "optimizer", "schedule"]
@@ -67,3 +68,8 @@ def test_the_example_of_the_catalogue_is_a_working_architecture():
     exec(example, names)
     network = names["tiny"].__sparknn__.build(ImageInputs(3, 8, 9), 10, width=4)
     assert network(torch.zeros(2, 3, 8, 9)).shape == (2, 10)
+
+
+def test_the_table_of_architectures_is_what_the_plugins_say():
+    written = CATALOGUE.split(architectures_table.BEGIN)[1].split(architectures_table.END)[0]
+    assert written == architectures_table.table(), "run `python -m tests.zoo.architectures_table write`"
