@@ -16,10 +16,10 @@ README = Path(__file__).parents[2] / "zoo" / "README.md"
 BEGIN, END = "<!-- architectures: begin -->\n", "<!-- architectures: end -->"
 SMALL = ImageInputs(channels=3, height=32, width=32)
 ABOUT = """\
-All for `image-classification`, in plain PyTorch, for greyscale and colour and any size that a network can take; one that it
-cannot take is an error that says the least it can. *Parameters*: for 10 classes at 3x32x32, default options. *Published*:
-what the paper, or the reference code that is named for it, gives at the size and classes in brackets; a test builds the
-same network and counts.
+All for `image-classification`, in plain PyTorch, for greyscale and colour, at any size that a network can take; for one
+that it cannot take there is an error that says the least it can. *Parameters*: for 10 classes at 3x32x32, default
+options. *Published*: what the paper, or its reference code, gives for channels x height x width, classes and the options
+named; a test builds that network and counts.
 
 """
 
@@ -41,7 +41,9 @@ def _published(notes: dict) -> str:
     if "parameters" not in notes:
         return ""
     at = notes["at"]
-    return f"{notes['parameters']:,} ({at['channels']}x{at['height']}x{at['width']}, {at['outputs']})"
+    options = [f"{key} {value}" for key, value in at.items() if key not in ("channels", "height", "width", "outputs")]
+    size = [f"{at['channels']}x{at['height']}x{at['width']}", f"{at['outputs']} classes", *options]
+    return f"{notes['parameters']:,} ({', '.join(size)})"
 
 
 def main() -> None:
