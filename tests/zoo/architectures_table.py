@@ -16,10 +16,10 @@ README = Path(__file__).parents[2] / "zoo" / "README.md"
 BEGIN, END = "<!-- architectures: begin -->\n", "<!-- architectures: end -->"
 SMALL = ImageInputs(channels=3, height=32, width=32)
 ABOUT = """\
-All for `image-classification`, in plain PyTorch, for greyscale and colour, at any size that a network can take; for one
-that it cannot take there is an error that says the least it can. *Parameters*: for 10 classes at 3x32x32, default
-options. *Published*: what the paper, or its reference code, gives for channels x height x width, classes and the options
-named; a test builds that network and counts.
+All for `image-classification`, in plain PyTorch, for greyscale and colour, at any size that a network can take; a size
+that it cannot take is an error that names the least it can. *Parameters*: for 10 classes at 3x32x32, default options.
+*Published*: what the paper, or its reference code, gives for channels x height x width, classes and the options named;
+a test builds that network and counts.
 
 """
 
