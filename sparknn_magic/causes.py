@@ -24,6 +24,7 @@ KNOWN = {
     "Python worker exited unexpectedly": "a Python worker died without a word: killed by the system, most often for "
     "want of memory, or stopped by a fault in native code.",
     "Answer from Java side is empty": "Spark's Java process is gone: it was killed or has crashed. Restart the kernel.",
+    "StatusCode.UNAVAILABLE": "the Spark Connect server cannot be reached: it has ended, or the address is wrong.",
     "Java gateway process exited": "Spark's Java process ended while starting; what it said is printed above.",
 }
 

@@ -34,8 +34,8 @@ def has_jvm() -> bool:
 
 
 def is_local(spark: "SparkSession") -> bool:
-    """Return whether tasks run in Spark's own process (`local[...]`), so on the machine of the driver."""
-    return _conf(spark, "spark.master").startswith("local") and not _conf(spark, "spark.master").startswith("local-")
+    """Return whether tasks run on this machine: `local[...]`, or `local-cluster[...]` with its own executors."""
+    return _conf(spark, "spark.master").startswith("local")
 
 
 def _conf(spark: "SparkSession", key: str) -> str:
@@ -52,12 +52,12 @@ def slots(spark: "SparkSession") -> int | None:
     """Return how many tasks can run at the same time, or None where it cannot be told.
 
     A barrier stage with more tasks than this waits in silence. Classic sessions answer with the number that Spark's own
-    barrier check uses (live executors, spark.task.cpus). A Connect client reads `local[N]`, or counts the partitions
-    that Spark gives `range` by default, which is the executors' cores unless a setting overrides it.
+    barrier check uses (live executors, spark.task.cpus), and wait up to 1.5 s for a first executor. A Connect client
+    reads `local[N]`, or counts the partitions that Spark gives `range` by default, which is the executors' cores unless
+    a setting overrides it.
     """
     if not is_connect(spark):
-        scala = spark.sparkContext._jsc.sc()
-        return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().defaultResourceProfile()))
+        return _classic_slots(spark)
     cores = re.fullmatch(r"local(?:\[(\d+)(?:, *\d+)?\])?", _conf(spark, "spark.master"))
     if cores:
         return int(cores[1] or 1) // task_cpus(spark)
@@ -66,6 +66,15 @@ def slots(spark: "SparkSession") -> int | None:
     from pyspark.sql.functions import spark_partition_id
 
     return spark.range(1 << 20).select(spark_partition_id()).distinct().count() // task_cpus(spark)
+
+
+def _classic_slots(spark: "SparkSession") -> int | None:
+    scala = spark.sparkContext._jsc.sc()
+    profile = scala.resourceProfileManager().defaultResourceProfile()
+    deadline = time.monotonic() + 1.5
+    while not (found := int(scala.maxNumConcurrentTasks(profile))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found or None
 
 
 def driver_host(spark: "SparkSession") -> str | None:
@@ -149,7 +158,8 @@ class Running(Generic[T]):
     def cancel(self, seconds: float = 10.0) -> bool:
         """Cancel the action and wait at most so many seconds; return whether it has ended.
 
-        Repeated, because a tag that has no job yet cancels nothing.
+        Repeated, because a tag that has no job yet cancels nothing. Python workers that are blocked in native code
+        are killed by Spark some 2 s later (spark.python.task.killTimeout).
         """
         self.cancelled = True
         deadline = time.monotonic() + seconds

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparknn_magic import cluster
+from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SessionError
 from sparknn_magic.java import java_for_spark
 
@@ -24,13 +25,14 @@ def session(app_name: str = "sparknn-magic") -> "SparkSession":
     A session of one's own is used as it is. One that `spark-submit`, SPARK_REMOTE, MASTER, PYSPARK_SUBMIT_ARGS or
     spark-defaults.conf describes is started as they say. Only where nobody says anything do the settings of
     `local_settings` apply.
-    Raises: SessionError where Spark cannot be started (no Java, the JVM ends at once), with the next step.
+    Raises: SessionError where Spark cannot be started (no Java, the JVM ends at once) or is gone, with the next step.
     """
     return adopt(active() or _start(app_name))
 
 
 def active() -> "SparkSession | None":
     """Return the active session of this thread, else this process's own one; None where there is none."""
+    from py4j.protocol import Py4JNetworkError
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
@@ -38,6 +40,12 @@ def active() -> "SparkSession | None":
         found = SparkSession.active()
     except PySparkRuntimeError:  # there is none
         return None
+    except (Py4JNetworkError, ConnectionError) as error:
+        # PySpark keeps its connection for the life of the process; a second JVM cannot be started beside it.
+        raise SessionError(
+            "Spark's Java process is gone: it was killed, most often for want of memory, or has crashed.",
+            hint="Restart the kernel, or this Python, to start a new session.",
+        ) from error
     return None if cluster.is_stopped(found) else found
 
 
@@ -60,7 +68,8 @@ def _quiet_query_logs() -> None:
 
 
 def _start(app_name: str) -> "SparkSession":
-    from pyspark.errors import PySparkRuntimeError
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     defaults = _spark_defaults()
@@ -75,11 +84,9 @@ def _start(app_name: str) -> "SparkSession":
     with java_for_spark() as java:
         try:
             return builder.getOrCreate()
-        except PySparkRuntimeError as error:
-            raise SessionError(
-                f"Spark's Java process ended while starting (Java {java.version}, {java.origin}).",
-                hint="What it said is printed above.",
-            ) from error
+        except (PySparkException, Py4JError) as error:
+            place = f"It was started on Java {java.version} ({java.origin})."
+            raise SessionError(f"Spark does not start: {spark_cause(error)}", hint=place) from error
 
 
 def _described_elsewhere(defaults: dict[str, str]) -> bool:

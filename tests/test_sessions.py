@@ -105,6 +105,38 @@ def test_what_spark_defaults_says_comes_first(run_script, tmp_path):
     assert "CONF local[1] theirs 7" in run_script(code, env={"SPARK_CONF_DIR": str(tmp_path)}).stdout
 
 
+def test_a_session_whose_java_has_died_says_so(run_script):
+    code = """
+    import os, signal
+    from pyspark import SparkContext
+    from sparknn_magic.sessions import session
+    session()
+    os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+    SparkContext._gateway.proc.wait()
+    session()
+    """
+    done = run_script(code, check=False)
+    assert "SessionError: Spark's Java process is gone" in done.stderr
+    assert "Restart the kernel" in done.stderr
+
+
+def test_a_setting_that_spark_refuses_is_told_in_two_lines(run_script, tmp_path):
+    (tmp_path / "spark-defaults.conf").write_text("spark.executor.heartbeatInterval 1000000s\n")
+    code = """
+    from sparknn_magic.errors import SessionError
+    from sparknn_magic.sessions import session
+    try:
+        session()
+    except SessionError as error:
+        print("TOLD", *str(error).splitlines(), sep="|")
+    """
+    done = run_script(code, env={"SPARK_CONF_DIR": str(tmp_path)})
+    told = next(line for line in done.stdout.splitlines() if line.startswith("TOLD")).split("|")[1:]
+    assert told[0].startswith("Spark does not start: Invalid Spark config: The value of spark.network.timeout")
+    assert told[1].startswith("It was started on Java ")
+    assert len(told) == 2
+
+
 def test_the_heap_is_a_quarter_of_the_memory_within_bounds(monkeypatch):
     for memory, heap in ((2, "1g"), (16, "4g"), (512, "8g")):
         monkeypatch.setattr("sparknn_magic.sessions._memory", lambda memory=memory: memory << 30)
