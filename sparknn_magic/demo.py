@@ -38,9 +38,8 @@ def demo(*, runs: str | None = None) -> None:
     started = time.perf_counter()
     spark = session("sparknn-demo")
     sample("fashion-mnist", spark)
-    print(
-        f"This is the cell that runs now (Fashion-MNIST, real product pictures):\n\n%%sparknn train fashion\n{EXPERIMENT}"
-    )
+    print("This is the cell that runs now (Fashion-MNIST, real product pictures):", end="\n\n")
+    print(f"%%sparknn train fashion\n{EXPERIMENT}")
     workers = min(WORKERS, slots(spark) or WORKERS)  # a machine with one core trains with one worker
     model = train(EXPERIMENT, name="fashion", overrides=[f"train.workers={workers}"], spark=spark, runs=runs)
     query = "SELECT fashion(image).label AS predicted, count(*) AS rows FROM fashion_mnist_test GROUP BY 1"

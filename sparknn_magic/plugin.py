@@ -17,7 +17,7 @@ What each kind of function takes and returns:
 | --- | --- | --- |
 | architecture | `f(inputs, outputs, *, options)` | `torch.nn.Module` |
 | preprocessor | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
-| augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same; draws from torch's global generator |
+| augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same, by torch's global generator |
 | loss | `f(*, options)` | a function of (logits, target) to one loss a row, float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
 | schedule | `f(steps, epoch_steps, *, options)` | a function of the step number to the factor on the learning rate |
@@ -122,7 +122,7 @@ def architecture(
     notes: Mapping[str, Any] | None = None,
 ) -> Callable[[F], F]:
     """Mark `f(inputs, outputs, *, options) -> torch.nn.Module` as an architecture; its source is required."""
-    facts = dict(task=task, source=source, licence=licence, dynamic=dynamic, notes=notes or {})
+    facts = {"task": task, "source": source, "licence": licence, "dynamic": dynamic, "notes": notes or {}}
     return _decorator("architecture", name, **facts)
 
 
@@ -132,7 +132,7 @@ def layer(name: str, *, source: str = "", main: str | None = None) -> Callable[[
 
 
 def preprocessor(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
-    """Mark `f(*, options)` returning a function of one row's value; it runs on executors, for training and inference."""
+    """Mark `f(*, options)` returning a function of one row's value; it runs on executors, in training and inference."""
     return _decorator("preprocessor", name, task=task, source=source, main=main)
 
 

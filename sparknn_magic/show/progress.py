@@ -17,7 +17,8 @@ def event_line(event: Mapping[str, Any]) -> str | None:
     if kind == "epoch":
         return _epoch_line(event)
     if kind == "start":
-        return f"  {event['workers']} worker{'s' * (event['workers'] != 1)} on {event['device']}, {event['steps']} steps an epoch"
+        workers = f"{event['workers']} worker{'s' * (event['workers'] != 1)}"
+        return f"  {workers} on {event['device']}, {event['steps']} steps an epoch"
     if kind == "resume":
         return f"  goes on from the checkpoint of epoch {event['epoch']} of {event['epochs']}"
     return None
@@ -58,6 +59,7 @@ class Lines:
         self.stream = stream or sys.stderr
 
     def __call__(self, event: Mapping[str, Any]) -> None:
+        """Print the event's line, if it has one."""
         line = event_line(event)
         if line is not None:
             print(line, file=self.stream, flush=True)
