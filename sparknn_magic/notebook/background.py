@@ -48,7 +48,7 @@ def in_background(spark: "SparkSession", action: Callable[[Tell], T], view: View
     An interrupt cancels the action's Spark jobs, waits up to 10 s for its end and goes on up as KeyboardInterrupt.
     Raises: what the action raises; Spark's own exceptions as a SparkNNError with the cause alone.
     """
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     view = view or Quiet()
