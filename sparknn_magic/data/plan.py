@@ -89,7 +89,7 @@ def _opened(spark: SparkSession, experiment: Experiment, name: str, names: Itera
     source: Source = getattr(experiment.data, name)
 
     def fail(message: str, hint: str | None = None) -> SparkNNError:
-        return experiment.error(("data", name), message, hint=hint)
+        return experiment.error(("data", name, source.kind), message, hint=hint)
 
     frame = open_source(spark, source, fail, names)
     if frame.isStreaming:

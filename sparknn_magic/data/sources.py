@@ -107,6 +107,9 @@ def _path(spark: SparkSession, text: str, kind: str, fail: Fail) -> DataFrame:
     if here:  # Spark would look below the folder that it was started in, and take [ and * for patterns
         where = ("file://" if cluster.is_local(spark) else "") + escape_glob(os.path.abspath(local))
     try:
+        if not here:
+            # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
+            _files(spark, "*").load([where, where]).schema  # noqa: B018
         if kind == "auto":
             kind = _local_kind(local, fail) if here else _remote_kind(spark, where)
         return spark.read.parquet(where) if kind == "parquet" else read_image_folder(spark, where)

@@ -27,7 +27,7 @@ from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.look import Inspected
 from sparknn_magic.data.plan import Plan, plan
 from sparknn_magic.data.shards import DROPPED, SHARDS, shard_batches
-from sparknn_magic.data.sources import SPARK_ERRORS
+from sparknn_magic.data.sources import SPARK_ERRORS, escape_glob
 from sparknn_magic.data.splits import SPLITS, TEST, TRAIN, VALIDATION
 from sparknn_magic.data.store import read_text, write_text
 from sparknn_magic.plugin import ImageInputs
@@ -70,7 +70,7 @@ class Prepared:
 
 
 def _shards(spark: SparkSession, uri: str) -> DataFrame:
-    return spark.read.schema(SHARDS).parquet(uri)
+    return spark.read.schema(SHARDS).parquet(escape_glob(uri))
 
 
 def inspect(plan: Plan) -> Inspected:

@@ -3,6 +3,8 @@
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from sparknn_magic.data.sources import escape_glob
+
 
 def write_text(spark: SparkSession, uri: str, text: str) -> None:
     """Write one text to the folder `uri`, with Spark's commit protocol."""
@@ -13,7 +15,7 @@ def read_text(spark: SparkSession, uri: str) -> str | None:
     """Return what `write_text` wrote, or None where there is nothing, or only half of it."""
     try:
         # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
-        rows = spark.read.text([uri, uri], wholetext=True).distinct().collect()
+        rows = spark.read.text([escape_glob(uri)] * 2, wholetext=True).distinct().collect()
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
             return None
