@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
@@ -60,8 +61,14 @@ def ship(file: str | Path, digest: str, spark: "SparkSession") -> str:
         part = copy.with_name(copy.name + ".part")
         shutil.copyfile(file, part)
         part.rename(copy)
-    spark.addArtifacts(str(copy), file=True)
+    shipped = _SHIPPED.setdefault(spark, set())
+    if copy.name not in shipped:  # a second time would do no harm, but Spark warns of it
+        spark.addArtifacts(str(copy), file=True)
+        shipped.add(copy.name)
     return copy.name
+
+
+_SHIPPED: "WeakKeyDictionary[SparkSession, set[str]]" = WeakKeyDictionary()  # names of the files that a session has
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparknn_magic.show.markup import Markup, el, join
 
-WIDTH, HEIGHT = 330, 128  # of one drawing, in pixels
+WIDTH, HEIGHT = 310, 128  # of one drawing, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 46, 70, 24, 20  # margins: figures on the left, the lines' names on the right
 MOST_POINTS = 200  # of a line; more cannot be told apart
 LINE = 13  # pixels between two names

@@ -107,15 +107,17 @@ NOTEBOOK = """
 .sparknn table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 0 8px; background: none;
   font-size: 13.5px; table-layout: auto; }
 .sparknn tbody tr:nth-child(n) { background: none; }
-.sparknn th, .sparknn td { text-align: left; padding: 4px 18px 4px 0; border: 0; background: none; vertical-align: top;
+.sparknn.sparknn th, .sparknn.sparknn td { text-align: left; padding: 4px 18px 4px 0; border: 0; background: none;
+  vertical-align: top;
   border-bottom: 1px solid rgba(128, 128, 128, 0.22); overflow-wrap: anywhere; white-space: normal; }
-.sparknn th { font-weight: 500; white-space: nowrap; }
+.sparknn.sparknn th { font-weight: 500; white-space: nowrap; }
 .sparknn thead th { opacity: 0.7; font-size: 12.5px; }
 .sparknn .facts th { opacity: 0.7; font-weight: 400; }
-.sparknn .num { text-align: right; white-space: nowrap; }
+.sparknn.sparknn .num { text-align: right; white-space: nowrap; }
 .sparknn details { margin: 4px 0; }
 .sparknn summary { cursor: pointer; font-weight: 560; padding: 3px 0; }
 .sparknn code { font-size: 0.92em; background: rgba(128, 128, 128, 0.14); padding: 1px 4px; border-radius: 4px; }
+.sparknn.sparknn th code { white-space: nowrap; }
 .sparknn .failed { color: #b54e00; }
 @media (prefers-color-scheme: dark) { .sparknn .failed { color: #e69f00; } }
 body[data-jp-theme-light="true"] .sparknn .failed { color: #b54e00; }
