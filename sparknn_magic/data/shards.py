@@ -48,7 +48,7 @@ def shard_batches(batches: Iterator[pa.RecordBatch], job: PrepareJob) -> Iterato
                     pa.array(split),
                     batch.column("row"),
                     label,
-                    _spread(pixels.reshape(len(pixels), -1), keep, pa.binary()),
+                    _spread(pixels.reshape(len(pixels), size), keep, pa.binary()),
                     pa.array(errors, pa.string()),
                     *(_spread(sums, keep, _LONGS) for sums in pixel_sums(pixels)),
                 ],
@@ -77,10 +77,10 @@ def _spread(values: np.ndarray, keep: np.ndarray, kind: pa.DataType) -> pa.Array
 
 def pixel_sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the sums of the pixels and of their squares: uint8[n, h, w, channels] -> two of int64[n, channels]."""
-    count, *_, channels = pixels.shape
+    count, height, width, channels = pixels.shape
     total, squares = np.empty((2, count, channels), np.int64)
     for c in range(channels):  # one by one: numpy is slow to sum along any axis but the last
-        flat = np.ascontiguousarray(pixels[..., c]).reshape(count, -1)
+        flat = np.ascontiguousarray(pixels[..., c]).reshape(count, height * width)
         total[:, c] = flat.sum(axis=1, dtype=np.int64)
         squares[:, c] = np.multiply(flat, flat, dtype=np.uint16).sum(axis=1, dtype=np.int64)
     return total, squares
