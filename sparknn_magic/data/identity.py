@@ -36,7 +36,9 @@ def identity(spark: SparkSession, frame: DataFrame, columns: list[Column]) -> li
 
 def optimized_plan(spark: SparkSession, rows: DataFrame) -> str:
     """Return Spark's text of the optimized logical plan."""
-    text = spark.sql("EXPLAIN EXTENDED SELECT * FROM {rows}", rows=rows).collect()[0][0]
+    # Spark makes a view of the rows and drops it again, and with it the cache of a frame that has the very same plan.
+    # The filter makes it another plan; the optimizer takes it away.
+    text = spark.sql("EXPLAIN EXTENDED SELECT * FROM {rows}", rows=rows.where(F.lit(True))).collect()[0][0]
     return text.partition("== Optimized Logical Plan ==\n")[2].partition("\n== Physical Plan ==")[0].strip()
 
 
