@@ -22,7 +22,7 @@ _SUPPORTED = (
 )
 
 
-def check_image_type(kind: str, *, shape: Sequence[int] | None = None, column: str = "image") -> str:
+def check_image_type(kind: str, *, shape: Sequence[int] | None = None, column: str | None = None) -> str:
     """Return how a column of this type holds pictures: "encoded", "struct", "nested" or "flat".
 
     `kind` is the type's `simpleString()`, such as `binary` or `array<array<tinyint>>`. With a `shape`, (height, width)
@@ -32,24 +32,23 @@ def check_image_type(kind: str, *, shape: Sequence[int] | None = None, column: s
     """
     if shape is not None:
         _check_shape(shape)
+    subject = "the column" if column is None else f"column '{column}'"
     array = _ARRAY.fullmatch(kind)
     if kind == "binary":
         return "encoded" if shape is None else "flat"
     if array and array[1].count("<") == 1:
         if shape is None:
             raise DataError(
-                f"column '{column}' is a flat {kind} and its shape is not given.",
+                f"{subject} is a flat {kind} and its shape is not given.",
                 hint="Give the shape of one picture, such as `shape: [28, 28]` or `shape: [32, 32, 3]`.",
             )
         return "flat"
     found = "nested" if array else "struct" if _is_image_struct(kind) else None
     if found is None:
-        raise DataError(
-            f"column '{column}' is {_short(kind)}, which holds no pictures.", hint=_HINTS.get(kind, _SUPPORTED)
-        )
+        raise DataError(f"{subject} is {_short(kind)}, which holds no pictures.", hint=_HINTS.get(kind, _SUPPORTED))
     if shape is not None:
         raise DataError(
-            f"column '{column}' is {_short(kind)}: its rows have shapes of their own, {list(shape)} has no use.",
+            f"{subject} is {_short(kind)}: its rows have shapes of their own, {list(shape)} has no use.",
             hint="Leave the shape out.",
         )
     return found

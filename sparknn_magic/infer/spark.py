@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -58,7 +59,7 @@ def ship(file: str | Path, digest: str, spark: "SparkSession") -> str:
     """
     copy = _copies() / f"{digest}{Path(file).suffix}"
     if not copy.exists():
-        part = copy.with_name(copy.name + ".part")
+        part = copy.with_name(f"{copy.name}.{get_ident()}")  # two threads may ship the same model
         shutil.copyfile(file, part)
         part.rename(copy)
     shipped = _SHIPPED.setdefault(spark, set())

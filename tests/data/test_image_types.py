@@ -49,12 +49,12 @@ def test_columns_of_these_types_hold_pictures(kind, shape, expected):
 )
 def test_other_types_say_what_is_wrong_and_what_to_do(kind, shape, words):
     with pytest.raises(DataError, match=words):
-        check_image_type(kind, shape=shape)
+        check_image_type(kind, shape=shape, column="image")
 
 
 def test_arrow_types_are_judged_as_sparks_are():
     assert image_kind(pa.large_binary()) == "encoded"
     assert image_kind(pa.list_(pa.list_(pa.uint8()))) == "nested"
     assert image_kind(pa.list_(pa.float16()), (2, 2)) == "flat"
-    with pytest.raises(DataError, match="flat array<int> and its shape is not given"):
+    with pytest.raises(DataError, match="the column is a flat array<int> and its shape is not given"):
         image_kind(pa.list_(pa.int8()))
