@@ -32,9 +32,8 @@ def predict(arrays: Iterator[pa.Array], job: InferJob, path: str) -> Iterator[pa
     failfast; DataError where a column of that type holds no pictures.
     """
     read, write = job.read.build(), job.write.build()
-    session = cached_session(job, path)
-    for array in arrays:
-        yield _score(array, read, write, session, job)
+    for array in arrays:  # an empty partition loads no model
+        yield _score(array, read, write, cached_session(job, path), job)
 
 
 def _score(
