@@ -105,7 +105,7 @@ def _item_cell(title: str, cell: str) -> Markup:
 
 
 def _tile(value: str, name: str) -> Markup:
-    return el("div", el("b", value), el("span", name), cls="tile")
+    return el("div", el("b", value), " ", el("span", name), cls="tile")  # the blank is for pages that drop styles
 
 
 def _metric_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
