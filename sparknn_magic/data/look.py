@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from sparknn_magic.data.columns import column, rows_error
 from sparknn_magic.data.plan import Plan
+from sparknn_magic.data.sources import FOLDER_COLUMNS
 from sparknn_magic.data.splits import SPLITS, TEST
 from sparknn_magic.data.worker import picture_header
 from sparknn_magic.errors import DataError, SparkNNError
@@ -147,7 +148,7 @@ def _classes(plan: Plan, labels: list[Any]) -> tuple[str, ...]:
     classes = [r.label for r in labels if r.label is not None and r.train]
     if len(classes) < 2:
         only = f"only the class '{classes[0]}'" if classes else "no label at all"
-        folder = [name for name, _ in plan.columns] == ["path", "image", "label"]
+        folder = [name for name, _ in plan.columns] == FOLDER_COLUMNS
         hint = (
             "In a folder of pictures the label is the name of the folder below: photos/cat/1.jpg." if folder else None
         )

@@ -15,6 +15,7 @@ from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SparkNNError, did_you_mean
 from sparknn_magic.spec.models import Source
 
+FOLDER_COLUMNS = ["path", "image", "label"]  # of `read_image_folder`
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "gif")
 SPARK_ERRORS = (PySparkException, Py4JError)  # a classic session passes some of Java's errors on as py4j gives them
 Fail = Callable[..., SparkNNError]  # (message, hint=) -> an error with the source's place in the cell

@@ -6,10 +6,11 @@ Nothing is collected but their aggregates.
 
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.look import Inspected
 from sparknn_magic.data.plan import Plan, plan
 from sparknn_magic.data.shards import DROPPED, SHARDS, shard_batches
-from sparknn_magic.data.sources import SPARK_ERRORS, escape_glob
+from sparknn_magic.data.sources import FOLDER_COLUMNS, SPARK_ERRORS, escape_glob
 from sparknn_magic.data.splits import SPLITS, TEST, TRAIN, VALIDATION
 from sparknn_magic.data.store import read_text, write_text
 from sparknn_magic.plugin import ImageInputs
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 TASK_SECONDS = 1.0  # of work; less is not worth a task of its own
+TASK_FILES = 256  # of a folder's pictures; Spark itself gives a task some thirty
+STALE = 24 * 3600  # seconds after which nobody reads or writes shards that no meta.json names
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def inspect(plan: Plan) -> Inspected:
     Raises: DataError where rows are missing, or are not what a classifier can be trained on.
     """
     with _spark_says(plan):
-        return look.inspect(plan)
+        return look.inspect(_with_larger_tasks(plan))
 
 
 def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
@@ -93,14 +96,14 @@ def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
         known = _known(plan.spark, uri)
         if known is not None and not fresh:
             return _from_meta(uri, known, reused=True)
+        plan = _with_larger_tasks(plan)
         found = look.inspect(plan)
         # A folder of their own: what another run of the same cell reads or writes is left alone.
         shards = f"shards-{uuid.uuid4().hex[:8]}"
         _write(plan, found, f"{uri}/{shards}")
         meta = {"shards": shards, **_summarize(plan, found, f"{uri}/{shards}")}
         write_text(plan.spark, f"{uri}/meta.json", json.dumps(meta))
-        if known is not None:
-            _remove(f"{uri}/{known['shards']}")
+        _tidy(uri, keep=shards, old=known["shards"] if known else None)
         return _from_meta(uri, meta, reused=False)
 
 
@@ -132,10 +135,20 @@ def _count(spark: SparkSession, uri: str) -> int:
         raise
 
 
-def _remove(uri: str) -> None:
-    """Remove shards that nothing names any more. Elsewhere than on this machine they stay: Spark removes no folders."""
-    if "://" not in uri and Path(uri).is_dir():
-        shutil.rmtree(uri)
+def _tidy(uri: str, keep: str, old: str | None) -> None:
+    """Remove shards that nothing names any more. Only on this machine: Spark removes no folders."""
+    for path in Path(uri).glob("shards-*") if "://" not in uri else ():
+        if path.name == old or (path.name != keep and time.time() - path.stat().st_mtime > STALE):
+            shutil.rmtree(path)
+
+
+def _with_larger_tasks(plan: Plan) -> Plan:
+    """Let a task take more of a folder's files: starting one costs as much as decoding a dozen pictures."""
+    if [name for name, _ in plan.columns] != FOLDER_COLUMNS:
+        return plan
+    files = sum(frame.select(F.lit(1)).count() for frame, _ in plan.sources)
+    tasks = max(2 * (cluster.slots(plan.spark) or 1), files // TASK_FILES)
+    return replace(plan, rows=plan.rows.coalesce(tasks))
 
 
 def _write(plan: Plan, found: Inspected, uri: str) -> None:
