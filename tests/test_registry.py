@@ -53,7 +53,7 @@ def test_listing_imports_neither_the_zoo_nor_torch(run_script):
     assert second == "[]"
 
 
-def test_every_kind_of_the_issue_is_there():
+def test_the_built_ins_are_listed():
     assert len(registry.names("architecture")) == 14
     assert {"adamw", "sgd"} <= set(registry.names("optimizer"))
     assert {"one_cycle", "cosine", "step"} <= set(registry.names("schedule"))
