@@ -65,16 +65,17 @@ def in_background(spark: "SparkSession", action: Callable[[Tell], T], view: View
         while not running.wait(POLL):
             _pass_on(events, view)
             view.tick()
-        _pass_on(events, view)
-        return running.result()
-    except KeyboardInterrupt:
+    except BaseException:
         stopped.set()
         # In a thread as well: a second interrupt must not fall into a call to the JVM.
         canceller = threading.Thread(target=running.cancel, name="sparknn-cancel", daemon=True)
         canceller.start()
         canceller.join()
-        _pass_on(events, view)
         raise
+    finally:
+        _pass_on(events, view)
+    try:
+        return running.result()
     except (PySparkException, Py4JError) as error:
         raise _worded(spark_cause(error)) from error
 

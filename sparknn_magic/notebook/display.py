@@ -69,7 +69,7 @@ class LineDisplay(Lines):
 
     def finish(self, model: Any) -> None:
         """Print the result."""
-        print(repr(model), file=self.stream)
+        print(repr(model))
 
     def fail(self, *, interrupted: bool) -> None:
         """Nothing to clear: the lines stand."""

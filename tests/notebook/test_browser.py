@@ -1,0 +1,146 @@
+"""What a person sees in JupyterLab, in a real browser."""
+
+import nbformat
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.notebook.kernels import ROWS, START, TRAIN
+from tests.notebook.lab import ARGUMENTS, CHROMIUM, Page, jupyterlab, write
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no chromium (Debian, Ubuntu: apt-get install chromium)"
+)
+
+TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
+CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6")]
+MINUTES = 60_000  # in milliseconds
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with jupyterlab(tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(lab, browser):
+    """A notebook whose cells are run one after the other by the tests below."""
+    write(lab, "fashion.ipynb", CELLS)
+    # High enough for all cells: those out of sight are not drawn.
+    tab = browser.new_page(viewport={"width": 1150, "height": 3000})
+    yield Page(tab, lab, "fashion.ipynb")
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def trained(page):
+    """The notebook after its training cell; what was seen of the progress on the way."""
+    page.run(0)
+    page.run(2)
+    page.run(3)
+    bar = page.output(3).get_by_role("progressbar")
+    bar.wait_for(timeout=3 * MINUTES)
+    seen = page.output(3).inner_text()
+    page.output(3).get_by_text("About the model").wait_for(timeout=3 * MINUTES)
+    return page, seen
+
+
+def test_an_error_is_two_lines_in_the_cells_output(page):
+    page.run(0)
+    page.run(1)
+    error = page.output(1)
+    expect(error).to_contain_text("UnknownName", timeout=2 * MINUTES)
+    assert error.inner_text().strip() == (
+        "UnknownName: line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
+        "`%sparknn zoo architectures` lists all 14."
+    )
+
+
+def test_the_progress_is_shown_while_the_cell_runs(trained):
+    _, seen = trained
+    assert "training fashion" in seen
+    assert "✓ prepare" in seen
+    assert "… train" in seen
+    assert "· export" in seen
+
+
+def test_the_summary_takes_the_progresss_place(trained):
+    page, _ = trained
+    shown = page.output(3)
+    assert page.output(3).get_by_role("progressbar").count() == 0
+    assert shown.locator(".jp-OutputArea-child").count() == 1
+    text = shown.inner_text()
+    assert "image-classification · lenet5" in text
+    assert "macro F1" in text
+    assert "model folder models/fashion · report report.html" in text
+    shown.get_by_text("How the training went").click()
+    assert shown.locator("svg polyline").count() == 4
+
+
+LOOKS = """() => {
+    const seen = [...document.querySelectorAll('.sparknn .tile b, .sparknn .tile span, .sparknn td, .sparknn svg text')]
+    return seen.filter(e => e.textContent).map(e => {
+        const style = getComputedStyle(e), svg = e.namespaceURI.endsWith('svg')
+        let opacity = 1
+        for (let at = e; at && at.classList; at = at.parentElement) opacity *= getComputedStyle(at).opacity
+        return [e.textContent, svg ? style.fill : style.color, opacity]
+    })
+}"""
+GROUND = "() => getComputedStyle(document.querySelector('.jp-NotebookPanel-notebook')).backgroundColor"
+
+
+@pytest.mark.parametrize(("theme", "light"), [("JupyterLab Dark", False), ("JupyterLab Light", True)])
+def test_text_stands_out_in_light_and_dark(trained, theme, light):
+    page, _ = trained
+    page.command("apputils:change-theme", theme=theme)
+    page.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached", timeout=30_000)
+    page.page.wait_for_timeout(1000)
+    ground = colour(page.page.evaluate(GROUND))
+    assert (luminance(ground) > 0.5) is light
+    looks = page.page.evaluate(LOOKS)
+    assert len(looks) > 30
+    # 4.5 is what WCAG 2.1 asks of text (success criterion 1.4.3).
+    faint = [(text, ink) for text, ink, opacity in looks if contrast(colour(ink), ground, opacity) < 4.5]
+    assert faint == []
+
+
+def test_a_saved_notebook_shows_the_summary_with_no_kernel_behind_it(trained, lab, browser):
+    page, _ = trained
+    page.command("docmanager:save")
+    page.page.wait_for_timeout(3000)
+    saved = nbformat.read(lab.root / "fashion.ipynb", as_version=4).cells[3].outputs
+    assert [sorted(output.data) for output in saved] == [["text/html", "text/plain"]]
+    lab.end_kernels()
+    tab = browser.new_page(viewport={"width": 1150, "height": 3000})
+    again = Page(tab, lab, "fashion.ipynb")
+    expect(again.output(3)).to_contain_text("About the model", timeout=MINUTES)
+    expect(again.output(3)).to_contain_text("macro F1")
+    expect(again.output(1)).to_contain_text("Did you mean 'resnet18'?")
+    tab.close()
+
+
+def colour(text: str) -> tuple[float, float, float]:
+    """'rgb(17, 17, 17)' -> (0.067, 0.067, 0.067)."""
+    red, green, blue = [float(part) for part in text[text.index("(") + 1 : -1].split(",")[:3]]
+    return red / 255, green / 255, blue / 255
+
+
+def luminance(rgb: tuple[float, ...]) -> float:
+    """Return the relative luminance as WCAG 2.1 defines it."""
+    red, green, blue = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(ink: tuple[float, ...], ground: tuple[float, ...], opacity: float) -> float:
+    """Return the contrast ratio of text on its ground, 1 to 21."""
+    mixed = tuple(opacity * i + (1 - opacity) * g for i, g in zip(ink, ground, strict=True))
+    low, high = sorted((luminance(mixed), luminance(ground)))
+    return (high + 0.05) / (low + 0.05)
