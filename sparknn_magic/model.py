@@ -70,18 +70,21 @@ class Model:
         `mode`: permissive, dropmalformed (rows that cannot be scored are left out) or failfast.
         Raises: SpecError, DataError.
         """
+        from sparknn_magic.data.columns import same_name
         from sparknn_magic.infer.spark import predict
 
         frame = rows_of(self.spark, data, variables)
         name = column or self.meta["spec"]["data"][self.task.column]
-        if name not in frame.columns:
+        found = same_name(frame, name)
+        if len(found) != 1:
             raise DataError(
-                f"the rows have no column '{name}'.{did_you_mean(name, frame.columns)}",
+                f"the rows have {len(found) or 'no'} column{'s' if found else ''} '{name}'."
+                f"{'' if found else did_you_mean(name, frame.columns)}",
                 hint=f"Their columns are {', '.join(frame.columns[:12])}. Give column=NAME.",
             )
         kind = "failfast" if mode == "failfast" else "permissive"
         udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True)
-        return predict(frame, udf, name, mode=mode, name=output)
+        return predict(frame, udf, found[0], mode=mode, name=output)
 
     def evaluate(self, data: Any = None, *, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the metrics of labelled rows: of `data` (as `predict` takes it), or of the model's own test rows.

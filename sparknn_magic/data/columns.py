@@ -40,7 +40,7 @@ def find_column(frame: DataFrame, wanted: str, experiment: Experiment, source: s
     `role` is the key under `data:` that names the column. Raises: DataError where there is none, or more than one.
     """
     path = ("data", role) if experiment.where("data", role) else ("data", source)
-    found = _same_name(frame, wanted)
+    found = same_name(frame, wanted)
     if len(found) > 1:
         both = " and ".join(f"'{name}'" for name in found[:2])
         raise experiment.error(
@@ -60,7 +60,8 @@ def find_column(frame: DataFrame, wanted: str, experiment: Experiment, source: s
     return found[0]
 
 
-def _same_name(frame: DataFrame, wanted: str) -> list[str]:
+def same_name(frame: DataFrame, wanted: str) -> list[str]:
+    """Return the columns that Spark finds by this name: whatever their case, unless spark.sql.caseSensitive is set."""
     exact = [name for name in frame.columns if name == wanted]
     same = [name for name in frame.columns if name.lower() == wanted.lower()]
     if len(same) == 1 and exact:

@@ -157,7 +157,7 @@ def test_an_unknown_table_names_the_nearest_table_or_dataframe(spark, frame):
         "there is no table, view or DataFrame named 'source_row'. Did you mean 'source_rows'?\n"
         "A source is SQL, a table, a view, a DataFrame of the notebook, or a path (with a / in it)."
     )
-    assert "Did you mean 'prodcuts'?" in refusal(spark, "products", ["prodcuts"])
+    assert "Did you mean 'sneakers'?" in refusal(spark, "snaekers", ["sneakers"])
     assert "named 'nodb.t'" in refusal(spark, "nodb.t")
     assert "single-part namespace" in refusal(spark, "a.b.c.d")
 
