@@ -37,7 +37,8 @@ def rows_error(experiment: Experiment, name: str, message: str, hint: str | None
 def find_column(frame: DataFrame, wanted: str, experiment: Experiment, source: str, role: str) -> str:
     """Return the name as the frame has it: like Spark, `image` finds `Image` too.
 
-    `role` is the key under `data:` that names the column. Raises: DataError where there is none, or more than one.
+    `role` is the key under `data:` that names the column: image, label, key, or the split that a column decides.
+    Raises: DataError where there is none, or more than one.
     """
     path = ("data", role) if experiment.where("data", role) else ("data", source)
     found = same_name(frame, wanted)
@@ -51,10 +52,12 @@ def find_column(frame: DataFrame, wanted: str, experiment: Experiment, source: s
         )
     if not found:
         shown = ", ".join(frame.columns[:12]) + (" ..." if len(frame.columns) > 12 else "")
+        split = role in ("validation", "test")
+        use = f"`{role}: {{column: NAME, is: VALUE}}`" if split else f"`{role}: NAME`"
         raise experiment.error(
             path,
-            f"data.{source} has no column '{wanted}' for the {role}.{did_you_mean(wanted, frame.columns)}",
-            hint=f"Its columns are {shown}. `{role}: NAME` under data chooses one." if shown else None,
+            f"data.{source} has no column '{wanted}' for the {role}{' split' if split else ''}.{did_you_mean(wanted, frame.columns)}",
+            hint=f"Its columns are {shown}. {use} under data chooses one.",
             kind=DataError,
         )
     return found[0]

@@ -2,13 +2,15 @@
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from sparknn_magic.data.sources import escape_glob
 
 
 def write_text(spark: SparkSession, uri: str, text: str) -> None:
     """Write one text to the folder `uri`, with Spark's commit protocol."""
-    spark.createDataFrame([(text,)], "value string").coalesce(1).write.mode("overwrite").text(uri)
+    row = spark.range(0, 1, 1, numPartitions=1).select(F.lit(text).alias("value"))
+    row.write.mode("overwrite").text(uri)
 
 
 def read_text(spark: SparkSession, uri: str) -> str | None:

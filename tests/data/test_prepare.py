@@ -143,6 +143,19 @@ def test_arrays_and_raw_bytes_are_prepared_by_their_shape(spark, tmp_path):
     assert sorted(images[:, 1, 2, 0].tolist()) == list(range(8))
 
 
+def test_spark_s_own_image_struct_is_prepared(spark, tmp_path):
+    for i in range(8):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{i}.png").write_bytes(png((i, 100 + i, 200 + i)))
+    frame = spark.read.format("image").load(f"{tmp_path}/in")
+    frame = frame.selectExpr("image", "regexp_extract(image.origin, '([0-9]).png', 1) > 3 AS label")
+    prepared = prepare(lay_out(spark, "train: f\nvalidation: null", {"f": frame}), str(tmp_path))
+    images, labels = sample_rows(prepared, spark, TRAIN, 8)
+    assert prepared.classes == ("false", "true")
+    found = {(*image[3, 4].tolist(), label) for image, label in zip(images, labels.tolist(), strict=True)}
+    assert found == {(i, 100 + i, 200 + i, int(i > 3)) for i in range(8)}
+
+
 # Refusals
 
 

@@ -147,7 +147,7 @@ def test_an_unknown_key_or_split_column_names_the_nearest(spark, frame):
     with pytest.raises(DataError) as error:
         lay_out(spark, "train: frame\ntest: {column: sode, is: a}", {"frame": frame})
     assert "line 4" in str(error.value)
-    assert "no column 'sode' for the test. Did you mean 'side'?" in str(error.value)
+    assert "no column 'sode' for the test split. Did you mean 'side'?" in str(error.value)
 
 
 def test_a_key_without_a_hash_is_refused(spark):
