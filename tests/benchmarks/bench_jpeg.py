@@ -77,8 +77,8 @@ def compare(name: str, path: Path, files: list[bytes], folder: str, options: arg
             "pool of Pillow + onnxruntime": lambda: pool.map(_score, chunks, chunksize=1),
             "ours": lambda: frame.write.format("noop").mode("overwrite").save(),
         }
-        seconds = interleaved(cases, options.runs, options.warm)
-    return table(name, seconds, len(files), "pool of Pillow + onnxruntime", "of the pool")
+        found = interleaved(cases, options.runs, options.warm)
+    return table(name, found, len(files), "pool of Pillow + onnxruntime", "of the pool")
 
 
 def main() -> None:

@@ -125,8 +125,8 @@ def compare(name: str, path: str, pictures: np.ndarray, rows: DataFrame, options
     cases: dict[str, Callable[[], object]] = {"onnxruntime alone": run_limit}
     for key, frame in frames.items():
         cases[key] = lambda frame=frame: frame.write.format("noop").mode("overwrite").save()
-    seconds = interleaved(cases, options.runs, options.warm)
-    return table(f"{name} (the limit at batch {best})", seconds, len(pictures), "onnxruntime alone", "of the limit")
+    found = interleaved(cases, options.runs, options.warm)
+    return table(f"{name} (the limit at batch {best})", found, len(pictures), "onnxruntime alone", "of the limit")
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -21,27 +23,57 @@ from sparknn_magic.sessions import adopt, local_settings
 CPU = ["CPUExecutionProvider"]
 
 
-def interleaved(cases: Mapping[str, Callable[[], object]], runs: int, warm: int) -> dict[str, list[float]]:
-    """Run every case in turn, `warm` rounds unmeasured and `runs` measured; return seconds by case."""
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
+@dataclass(frozen=True)
+class Run:
+    """What one run of a case took."""
+
+    seconds: float
+    cpu_seconds: float  # of this process and all below it: Spark's JVM, its Python workers
+
+
+def interleaved(cases: Mapping[str, Callable[[], object]], runs: int, warm: int) -> dict[str, list[Run]]:
+    """Run every case in turn, `warm` rounds unmeasured and `runs` measured."""
+    found: dict[str, list[Run]] = {name: [] for name in cases}
     for number in range(warm + runs):
         for name, run in cases.items():
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), cpu_seconds()
             run()
             if number >= warm:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
+                found[name].append(Run(time.perf_counter() - started, cpu_seconds() - cpu))
+    return found
 
 
-def table(title: str, seconds: Mapping[str, list[float]], rows: int, against: str, what: str) -> str:
-    """Return rows/s of each case and the ratio to the case `against`, taken round by round: median (least to most)."""
+def cpu_seconds() -> float:
+    """Return the CPU time that this process and all below it have taken so far; from Linux's /proc."""
+    ticks: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # one that has just ended
+            fields = stat.read_text().rpartition(")")[2].split()
+            ticks[int(stat.parent.name)] = sum(map(int, fields[11:15]))  # its own and its dead children's
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    total, below = 0, [os.getpid()]
+    while below:
+        process = below.pop()
+        total += ticks.get(process, 0)
+        below += children.get(process, [])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def table(title: str, found: Mapping[str, list[Run]], rows: int, against: str, what: str) -> str:
+    """Return rows/s of each case and the ratio to the case `against`, taken round by round: median (least to most).
+
+    On a machine that others use too, the CPU time says more than the clock.
+    """
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    lines = [f"{title}, {rows:,} rows, medians of {len(seconds[against])} ({load})"]
-    width = max(map(len, seconds))
-    for name, times in seconds.items():
-        ratios = [a / b for a, b in zip(seconds[against], times, strict=True)]
+    lines = [f"{title}, {rows:,} rows, medians of {len(found[against])} ({load})"]
+    width = max(map(len, found))
+    for name, runs in found.items():
+        ratios = [a.seconds / b.seconds for a, b in zip(found[against], runs, strict=True)]
         spread = f"{median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        lines.append(f"  {name:<{width}} {rows / median(times):9,.0f} rows/s   {what} {spread}")
+        cpu = median(run.cpu_seconds for run in runs) / rows * 1e6
+        rate = rows / median(run.seconds for run in runs)
+        lines.append(f"  {name:<{width}} {rate:9,.0f} rows/s   {what} {spread}   {cpu:8,.1f} us of CPU a row")
     return "\n".join(lines)
 
 
