@@ -53,10 +53,11 @@ def find_column(frame: DataFrame, wanted: str, experiment: Experiment, source: s
     if not found:
         shown = ", ".join(frame.columns[:12]) + (" ..." if len(frame.columns) > 12 else "")
         split = role in ("validation", "test")
+        role_words = f"{role} split" if split else role
         use = f"`{role}: {{column: NAME, is: VALUE}}`" if split else f"`{role}: NAME`"
         raise experiment.error(
             path,
-            f"data.{source} has no column '{wanted}' for the {role}{' split' if split else ''}.{did_you_mean(wanted, frame.columns)}",
+            f"data.{source} has no column '{wanted}' for the {role_words}.{did_you_mean(wanted, frame.columns)}",
             hint=f"Its columns are {shown}. {use} under data chooses one.",
             kind=DataError,
         )

@@ -168,6 +168,16 @@ def test_no_rows_one_class_and_no_label_are_refused(spark):
     assert "the training rows have no label at all" in refusal(spark, none, "validation: null")
 
 
+def test_pictures_that_lie_in_no_folder_of_their_own_have_no_label(spark, tmp_path):
+    (tmp_path / "1.png").write_bytes(png(1))
+    with pytest.raises(DataError) as error:
+        inspect(lay_out(spark, f"train: {tmp_path}\nvalidation: null"))
+    assert str(error.value) == (
+        "line 3, column 10: the training rows have no label at all; a classifier needs two or more.\n"
+        "In a folder of pictures the label is the name of the folder below: photos/cat/1.jpg."
+    )
+
+
 def test_an_empty_side_is_refused_before_anything_is_decoded(spark):
     rows = [(i, png(i), "ab"[i % 2], "trn") for i in range(6)]
     assert refusal(spark, rows) == (
