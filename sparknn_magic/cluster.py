@@ -128,6 +128,9 @@ class Running(Generic[T]):
         self._value: T | None = None
         self._error: BaseException | None = None
         self.cancelled = False
+        # Not the thread's own join and is_alive: an interrupted join leaves them believing that it has ended
+        # (Python 3.11, gh-90882).
+        self._ended = threading.Event()
         # The thread takes over the caller's job group, description and tags; it must not keep Python alive.
         self._thread: threading.Thread = InheritableThread(target=self._run, session=spark, name=tag, daemon=True)
         self._thread.start()
@@ -138,19 +141,20 @@ class Running(Generic[T]):
             self._value = self._action()
         except BaseException as error:  # noqa: BLE001  whatever it is, `result` raises it in the caller's thread
             self._error = error
+        finally:
+            self._ended.set()
 
     def done(self) -> bool:
         """Return whether the action has ended, in whatever way."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the action has ended, at most so many seconds; return whether it has."""
-        self._thread.join(seconds)
-        return self.done()
+        return self._ended.wait(seconds)
 
     def result(self) -> T:
         """Wait for the action; return its value or raise its exception."""
-        self._thread.join()
+        self._ended.wait()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]

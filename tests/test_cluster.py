@@ -1,6 +1,9 @@
 """Slots, tags and cancellation, on classic and on Connect sessions."""
 
 import json
+import os
+import signal
+import threading
 
 import pytest
 
@@ -114,3 +117,17 @@ def test_an_action_in_the_background_hands_back_its_exception(spark):
 def test_a_tag_with_a_comma_is_refused(spark):
     with pytest.raises(SparkNNError, match="a job tag must not be empty or have a comma"):
         cluster.run_tagged(spark, "a,b", lambda: None)
+
+
+def test_an_interrupted_wait_does_not_take_the_action_for_ended(spark):
+    release = threading.Event()
+    running = cluster.run_tagged(spark, "waiting", lambda: release.wait(60))
+    interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        running.wait(30)
+    interrupt.join()
+    assert not running.done()
+    release.set()
+    assert running.wait(30)
+    assert running.result() is True
