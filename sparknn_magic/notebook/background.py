@@ -1,7 +1,6 @@
-"""A cell's Spark work in a thread of its own, under a job tag: the main thread draws, and is free for an interrupt.
+"""A cell's Spark work in a thread of its own, under a job tag: the main thread draws, and hears an interrupt at once.
 
-A KeyboardInterrupt in the middle of a call to the JVM leaves the answer unread on the thread's connection, where that
-thread's next call takes it for its own. In a thread that ends with the work there is no next call.
+An interrupt of a thread that waits for the JVM ends the waiting, but not the job that it waits for.
 """
 
 import queue
@@ -67,7 +66,7 @@ def in_background(spark: "SparkSession", action: Callable[[Tell], T], view: View
             view.tick()
     except BaseException:
         stopped.set()
-        # In a thread as well: a second interrupt must not fall into a call to the JVM.
+        # In a thread as well: a second interrupt must not stop the cancelling.
         canceller = threading.Thread(target=running.cancel, name="sparknn-cancel", daemon=True)
         canceller.start()
         canceller.join()

@@ -111,18 +111,17 @@ def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_o
         assert running.wait(again, seconds=10)["ename"] == "Interrupted"
 
 
-def test_an_interrupt_of_a_prediction_leaves_no_answer_to_the_next_cell(saved, home):
+def test_an_interrupt_of_a_prediction_ends_its_job_too(saved, home):
     slow = "%%sparknn predict fashion --into scored\nSELECT id, slowly(image) AS image FROM products_test"
     with kernel(home) as running:  # where models/fashion is
         assert running.run("%load_ext sparknn_magic")["status"] == "ok"
         assert running.run(START + ROWS)["status"] == "ok"
-        assert running.run(SLOWLY)["status"] == "ok"
+        assert running.run(SLOWLY.replace("BEGUN", str(home / "begun")))["status"] == "ok"
         sent = running.start(slow)
-        while running.shown(seconds=60)["content"].get("code") != slow:
-            pass
-        time.sleep(3)  # the job runs, or is about to
+        assert until((home / "begun").exists, 120)
         running.manager.interrupt_kernel()
         assert running.wait(sent, seconds=10)["evalue"] == "predict was interrupted."
+        assert running.run("assert not spark.sparkContext.statusTracker().getActiveJobsIds()")["status"] == "ok"
         assert running.run("assert [spark.range(n).count() for n in range(5)] == list(range(5))")["status"] == "ok"
         assert running.run("assert 'scored' not in globals()")["status"] == "ok"
 
@@ -130,9 +129,14 @@ def test_an_interrupt_of_a_prediction_leaves_no_answer_to_the_next_cell(saved, h
 SLOWLY = """
 from pyspark.sql.functions import udf
 
+sparknn_magic.session()  # its workers are this interpreter from here on
+
 @udf("binary")
 def slowly(image):
     import time
+    from pathlib import Path
+
+    Path("BEGUN").touch()
     time.sleep(60)
     return image
 
