@@ -121,11 +121,19 @@ def test_an_interrupt_of_a_prediction_ends_its_job_too(saved, home):
         assert until((home / "begun").exists, 120)
         running.manager.interrupt_kernel()
         assert running.wait(sent, seconds=10)["evalue"] == "predict was interrupted."
-        assert running.run("assert not spark.sparkContext.statusTracker().getActiveJobsIds()")["status"] == "ok"
+        assert running.run(NO_JOB_IN_TEN_SECONDS)["status"] == "ok"
         assert running.run("assert [spark.range(n).count() for n in range(5)] == list(range(5))")["status"] == "ok"
         assert running.run("assert 'scored' not in globals()")["status"] == "ok"
 
 
+NO_JOB_IN_TEN_SECONDS = """
+import time
+
+end = time.monotonic() + 10
+while spark.sparkContext.statusTracker().getActiveJobsIds():
+    assert time.monotonic() < end
+    time.sleep(0.1)
+"""
 SLOWLY = """
 from pyspark.sql.functions import udf
 
