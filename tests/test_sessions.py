@@ -14,6 +14,7 @@ def test_the_active_session_is_taken(spark):
 def test_a_session_of_ours_runs_this_interpreter_quietly_and_leaves_no_folder(run_script):
     code = """
     import os, sys
+    from pyspark.errors import AnalysisException
     from pyspark.sql.functions import udf
     from sparknn_magic.sessions import session
     spark = session("mine")
@@ -25,8 +26,9 @@ def test_a_session_of_ours_runs_this_interpreter_quietly_and_leaves_no_folder(ru
     print("ROWS", spark.table("t").count(), spark.conf.get("spark.app.name"))
     try:
         spark.sql("SELECT nope FROM t")
-    except Exception:
-        pass
+        raise SystemExit("the wrong query was not refused")
+    except AnalysisException as error:
+        assert error.getCondition().startswith("UNRESOLVED_COLUMN")
     warehouse = spark.conf.get("spark.sql.warehouse.dir")
     spark.stop()
     print("LEFT", sorted(os.listdir(".")))
