@@ -16,9 +16,11 @@ What each kind of function takes and returns:
 | kind | call | returns |
 | --- | --- | --- |
 | architecture | `f(inputs, outputs, *, options)` | `torch.nn.Module` |
-| preprocessor | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
+| layer | `f(shape, *, options)`, the shape of a row | `torch.nn.Module` of a batch of such rows |
+| preprocessor of pictures | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
+| preprocessor of vectors | `f(*, options)` | a `ColumnStep` |
 | augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same, by torch's global generator |
-| loss | `f(*, options)` | a function of (logits, target) to one loss a row, float32[N] |
+| loss | `f(*, options)` or `f(target, *, options)`, a `Target` | a function of (outputs, target) to one loss a row, float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
 | schedule | `f(steps, epoch_steps, *, options)` | a function of the step number to the factor on the learning rate |
 | sample | `f()` | a dict of split to the Parquet file's `Path`; "train" is one of the splits |
@@ -56,6 +58,43 @@ class ImageInputs:
     channels: int
     height: int
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorInputs:
+    """What an architecture of the vector tasks is built for: `forward(numbers, codes)`.
+
+    numbers float32[batch, numbers], cleaned and scaled; codes int64[batch, len(categories)], of which 0 stands for what
+    the training rows did not have.
+    """
+
+    numbers: int
+    categories: tuple[int, ...] = ()  # of each categorical column the number of its codes, 0 among them
+    embedded: tuple[int, ...] = ()  # of each the width of its embedding; 0: one-hot
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is learnt, for a loss that has to know more of it than its values."""
+
+    classes: tuple[str, ...] = ()  # in the order of the outputs; none where a number is learnt
+    rows: tuple[int, ...] = ()  # training rows of each class
+    mean: float = 0.0  # of the numbers learnt: the network's output and target are (value - mean) / std
+    std: float = 1.0
+
+
+class ColumnStep:
+    """A step on numeric columns: fitted by Spark, applied to training rows and, inside the ONNX graph, to raw ones."""
+
+    aggregates: Mapping[str, str] = {}  # SQL aggregates of a column `x` by name: {"mean": "avg(x)"}
+
+    def apply(self, xp: Any, x: Any, fitted: Mapping[str, Any]) -> Any:
+        """float64[rows, columns], missing values NaN -> the same shape.
+
+        `xp` is numpy or torch, and only what both have under one name may be used (the array API standard);
+        `fitted` has for each aggregate its values, float64[columns].
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -127,7 +166,10 @@ def architecture(
 
 
 def layer(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
-    """Mark a layer that a cell's `model:` list can name."""
+    """Mark `f(shape, *, options) -> torch.nn.Module` as a layer that a cell's `model:` list can name.
+
+    `shape` is that of one row: (channels, height, width), (steps, features) or (features,).
+    """
     return _decorator("layer", name, source=source, main=main)
 
 
@@ -142,7 +184,11 @@ def augmentation(name: str, *, task: str | None = None, source: str = "", main: 
 
 
 def loss(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
-    """Mark `f(*, options)` returning a function of (logits, target) to one loss a row, float32[N]."""
+    """Mark `f(*, options)` or `f(target, *, options)` returning a function of (outputs, target) to float32[N].
+
+    `target` is a `Target`. Where the function has an attribute `columns`, names of numeric columns of the row, it gets
+    these too, by name: `loss(outputs, target, price=...)`.
+    """
     return _decorator("loss", name, task=task, source=source, main=main)
 
 
