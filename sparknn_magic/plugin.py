@@ -20,7 +20,7 @@ What each kind of function takes and returns:
 | preprocessor of pictures | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
 | preprocessor of vectors | `f(*, options)` | a `ColumnStep` |
 | augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same, by torch's global generator |
-| loss | `f(*, options)` or `f(target, *, options)`, a `Target` | a function of (outputs, target) to one loss a row, float32[N] |
+| loss | `f(*, options)` or `f(target, *, options)`, a `Target` | a function of (outputs, target) to float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
 | schedule | `f(steps, epoch_steps, *, options)` | a function of the step number to the factor on the learning rate |
 | sample | `f()` | a dict of split to the Parquet file's `Path`; "train" is one of the splits |
