@@ -86,19 +86,27 @@ def find_columns(frame: DataFrame, experiment: Experiment, source: str) -> Colum
         kind = check_image_type(types[image].simpleString(), shape=data.shape, column=image)
     except DataError as error:
         raise rows_error(experiment, source, error.message, error.hint) from error
-    label_type = types[label].simpleString()
-    if label_type not in ("boolean", *WHOLE_NUMBERS) and not isinstance(types[label], StringType):
+    whole = check_classes(frame, label, experiment, source)
+    return Columns(image, label, kind, types[image].simpleString(), whole)
+
+
+def check_classes(frame: DataFrame, label: str, experiment: Experiment, source: str) -> bool:
+    """Check that a label column can hold classes; return whether they are whole numbers. Raises: DataError."""
+    kind = frame.schema[label].dataType
+    label_type = kind.simpleString()
+    if label_type not in ("boolean", *WHOLE_NUMBERS) and not isinstance(kind, StringType):
         number = label_type.startswith(("float", "double", "decimal"))
         raise rows_error(
             experiment,
             source,
             f"the label column '{label}' is {label_type}; classes are strings, whole numbers or booleans.",
-            f"In SQL: CAST({_sql_name(label)} AS {'INT' if number else 'STRING'}) AS {_sql_name(label)}.",
+            f"In SQL: CAST({sql_name(label)} AS {'INT' if number else 'STRING'}) AS {sql_name(label)}.",
         )
-    return Columns(image, label, kind, types[image].simpleString(), label_type in WHOLE_NUMBERS)
+    return label_type in WHOLE_NUMBERS
 
 
-def _sql_name(name: str) -> str:
+def sql_name(name: str) -> str:
+    """Return a column's name as SQL writes it."""
     return name if name.isidentifier() else "`" + name.replace("`", "``") + "`"
 
 

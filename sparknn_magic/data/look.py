@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.columns import column, rows_error
-from sparknn_magic.data.plan import Plan
+from sparknn_magic.data.plan import Plan, RowsPlan
 from sparknn_magic.data.sources import FOLDER_COLUMNS
 from sparknn_magic.data.splits import SPLITS, TEST
 from sparknn_magic.data.worker import picture_header
@@ -52,8 +52,8 @@ def inspect(plan: Plan) -> Inspected:
     """
     labels = _labels(plan)
     rows = {name: sum(r[name] for r in labels) for name in SPLITS}
-    _check_splits(plan, rows)
-    classes = _classes(plan, labels)
+    check_splits(plan, rows)
+    classes = find_classes(plan, labels)
     headers = _headers(plan, labels)
     each = PICTURE_SECONDS + PIXEL_SECONDS * headers.height[1] * headers.width[1]
     return Inspected(
@@ -98,7 +98,8 @@ def _labels(plan: Plan) -> list[Any]:
     )
 
 
-def _check_splits(plan: Plan, rows: dict[str, int]) -> None:
+def check_splits(plan: RowsPlan, rows: dict[str, int]) -> None:
+    """Raise DataError where a split that the cell asks for has none of these rows."""
     data = plan.experiment.data
     if not any(rows.values()):
         raise rows_error(plan.experiment, "train", "data.train has no rows.")
@@ -114,7 +115,7 @@ def _check_splits(plan: Plan, rows: dict[str, int]) -> None:
             raise _empty(plan, name, rows)
 
 
-def _empty(plan: Plan, name: str, rows: dict[str, int]) -> SparkNNError:
+def _empty(plan: RowsPlan, name: str, rows: dict[str, int]) -> SparkNNError:
     spec = getattr(plan.experiment.data, name)
     if isinstance(spec, Source):
         return rows_error(plan.experiment, name, f"data.{name} has no rows.")
@@ -141,7 +142,11 @@ def _sides(rows: dict[str, int]) -> str:
     return ", ".join(f"{name} takes {n:,}" for name, n in rows.items() if n)
 
 
-def _classes(plan: Plan, labels: list[Any]) -> tuple[str, ...]:
+def find_classes(plan: RowsPlan, labels: list[Any]) -> tuple[str, ...]:
+    """Return the classes, sorted; `labels` has for each label its name, `label`, and its training rows, `train`.
+
+    Raises: DataError where there are fewer than two, or more than `MAX_CLASSES`.
+    """
     if len([r for r in labels if r.label is not None]) > MAX_CLASSES:
         message = f"there are more than {MAX_CLASSES:,} classes; is '{plan.experiment.data.label}' the label?"
         raise rows_error(plan.experiment, "train", message)

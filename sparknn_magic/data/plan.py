@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -22,33 +23,47 @@ FORMAT = 1  # of the prepared folder; a change of layout or of decoding makes ol
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The rows and how they are to be prepared."""
+class RowsPlan:
+    """Rows of any kind: where they come from, and how they are split."""
 
     experiment: Experiment
     spark: SparkSession
-    rows: DataFrame  # split int, row long, label string, image: all of the training and the validation source
     train: DataFrame  # the training rows as their source gives them, and so on
     validation: DataFrame | None
     test: DataFrame | None
     columns: list[tuple[str, str]]  # of the training source: name and type
     whole_labels: bool  # labels are whole numbers, and sorted as such
-    steps: tuple[Part, ...]
     sources: tuple[tuple[DataFrame, tuple[Column, ...]], ...]  # of the prepared rows, and their columns that matter
+
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of the rows, their split and the steps; a Spark job for each source."""
+        data = self.experiment.to_dict()["data"]
+        splits = {n: "source" if isinstance(getattr(self.experiment.data, n), Source) else data.get(n) for n in SPLITS}
+        rows = [identity(self.spark, frame, list(columns)) for frame, columns in self.sources]
+        text = json.dumps([FORMAT, splits, *self.preparation(), rows], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def preparation(self) -> list[Any]:
+        """Return what else decides the prepared rows, as values for JSON."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Plan(RowsPlan):
+    """Rows of pictures and how they are to be prepared."""
+
+    rows: DataFrame  # split int, row long, label string, image: all of the training and the validation source
+    steps: tuple[Part, ...]
 
     @property
     def shape(self) -> tuple[int, ...] | None:
         """[height, width, channels] of raw pixels."""
         return self.experiment.data.shape
 
-    def fingerprint(self) -> str:
-        """Return the sha256 (hex) of the rows, their split and the steps; a Spark job for each source."""
-        data = self.experiment.to_dict()["data"]
-        splits = {n: "source" if isinstance(getattr(self.experiment.data, n), Source) else data.get(n) for n in SPLITS}
+    def preparation(self) -> list[Any]:
+        """Return the shape of raw pixels and the steps."""
         steps = [[step.ref, dict(step.options)] for step in self.steps]
-        rows = [identity(self.spark, frame, list(columns)) for frame, columns in self.sources]
-        text = json.dumps([FORMAT, splits, data.get("shape"), steps, rows], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return [self.experiment.to_dict()["data"].get("shape"), steps]
 
 
 def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names: Iterable[str] = ()) -> Plan:
@@ -56,12 +71,10 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
 
     `names` are the notebook's DataFrames. Raises: SpecError or DataError with the place in the cell.
     """
-    data = experiment.data
-    frames = {n: _opened(spark, experiment, n, names) for n in SPLITS if isinstance(getattr(data, n), Source)}
+    frames = open_frames(spark, experiment, names)
     columns = {name: find_columns(frame, experiment, name) for name, frame in frames.items()}
     source = frames["train"]
-    split = split_of(source, experiment, columns["train"])
-    sides = {n: frames.get(n, source.where(split == SPLITS[n])) for n in SPLITS if getattr(data, n) is not None}
+    split = split_of(source, experiment, picture(columns["train"].image, columns["train"].kind))
     rows = _standard(source, split, columns["train"])
     used = {"train": [*key_columns(source, experiment), *split_columns(source, experiment)]}
     if "validation" in frames:
@@ -72,8 +85,7 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
         spark=spark,
         rows=rows,
         train=source.where(split == TRAIN),
-        validation=sides.get("validation"),
-        test=sides.get("test"),
+        **sides_of(frames, split, experiment),
         columns=[(field.name, field.dataType.simpleString()) for field in source.schema],
         whole_labels=columns["train"].whole_labels,
         steps=tuple(step.part for step in resolved.preprocess),
@@ -83,6 +95,24 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
             if n in frames
         ),
     )
+
+
+def open_frames(spark: SparkSession, experiment: Experiment, names: Iterable[str]) -> dict[str, DataFrame]:
+    """Open the sources under `data:`: "train", and "validation" and "test" where they have sources of their own.
+
+    Raises: SpecError or DataError with the place in the cell.
+    """
+    data = experiment.data
+    return {n: _opened(spark, experiment, n, names) for n in SPLITS if isinstance(getattr(data, n), Source)}
+
+
+def sides_of(frames: Mapping[str, DataFrame], split: Column, experiment: Experiment) -> dict[str, DataFrame | None]:
+    """Return validation and test rows as their source gives them; None for what the cell does without."""
+    source, data = frames["train"], experiment.data
+    return {
+        n: frames.get(n, source.where(split == SPLITS[n])) if getattr(data, n) is not None else None
+        for n in ("validation", "test")
+    }
 
 
 def _opened(spark: SparkSession, experiment: Experiment, name: str, names: Iterable[str]) -> DataFrame:

@@ -4,33 +4,24 @@ Three jobs: one looks at labels and picture headers (`look.py`), one decodes and
 Nothing is collected but their aggregates.
 """
 
-import json
-import shutil
-import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparknn_magic import cluster
-from sparknn_magic.causes import spark_cause
 from sparknn_magic.data import look
-from sparknn_magic.data.columns import rows_error
+from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
 from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.look import Inspected
 from sparknn_magic.data.plan import Plan, plan
 from sparknn_magic.data.shards import DROPPED, SHARDS, shard_batches
-from sparknn_magic.data.sources import FOLDER_COLUMNS, SPARK_ERRORS, escape_glob
+from sparknn_magic.data.sources import FOLDER_COLUMNS
 from sparknn_magic.data.splits import SPLITS, TEST, TRAIN, VALIDATION
-from sparknn_magic.data.store import read_text, write_text
 from sparknn_magic.plugin import ImageInputs
 
 __all__ = [
@@ -48,7 +39,6 @@ __all__ = [
 
 TASK_SECONDS = 1.0  # of work; less is not worth a task of its own
 TASK_FILES = 256  # of a folder's pictures; Spark itself gives a task some thirty
-STALE = 24 * 3600  # seconds after which nobody reads or writes shards that no meta.json names
 
 
 @dataclass(frozen=True)
@@ -68,12 +58,8 @@ class Prepared:
 
     def frame(self, spark: SparkSession) -> DataFrame:
         """Return split int, row long, label int, image binary of the training and validation rows."""
-        shards = _shards(spark, f"{self.uri}/{self.shards}")
+        shards = read_shards(spark, f"{self.uri}/{self.shards}", SHARDS)
         return shards.where(f"split != {DROPPED}").select("split", "row", "label", "image")
-
-
-def _shards(spark: SparkSession, uri: str) -> DataFrame:
-    return spark.read.schema(SHARDS).parquet(escape_glob(uri))
 
 
 def inspect(plan: Plan) -> Inspected:
@@ -81,7 +67,7 @@ def inspect(plan: Plan) -> Inspected:
 
     Raises: DataError where rows are missing, or are not what a classifier can be trained on.
     """
-    with _spark_says(plan):
+    with spark_says(plan.experiment):
         return look.inspect(_with_larger_tasks(plan))
 
 
@@ -91,55 +77,16 @@ def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
     Raises: DataError where there are no usable rows, one class only, or pictures of several sizes and no step
     that makes them equal.
     """
-    with _spark_says(plan):
-        uri = f"{folder}/{plan.fingerprint()[:16]}"
-        known = _known(plan.spark, uri)
-        if known is not None and not fresh:
-            return _from_meta(uri, known, reused=True)
-        plan = _with_larger_tasks(plan)
-        found = look.inspect(plan)
-        # A folder of their own: what another run of the same cell reads or writes is left alone.
-        shards = f"shards-{uuid.uuid4().hex[:8]}"
-        _write(plan, found, f"{uri}/{shards}")
-        meta = {"shards": shards, **_summarize(plan, found, f"{uri}/{shards}")}
-        write_text(plan.spark, f"{uri}/meta.json", json.dumps(meta))
-        _tidy(uri, keep=shards, old=known["shards"] if known else None)
-        return _from_meta(uri, meta, reused=False)
 
+    def make(uri: str) -> dict[str, Any]:
+        whole = _with_larger_tasks(plan)
+        found = look.inspect(whole)
+        _write(whole, found, uri)
+        return _summarize(whole, found, uri)
 
-@contextmanager
-def _spark_says(plan: Plan) -> Iterator[None]:
-    """Turn Spark's exceptions into one line, with the place of the rows in the cell."""
-    try:
-        yield
-    except SPARK_ERRORS as error:
-        raise rows_error(plan.experiment, "train", f"the rows cannot be prepared: {spark_cause(error)}") from error
-
-
-def _known(spark: SparkSession, uri: str) -> dict[str, Any] | None:
-    """Return what was written of the shards; None where they are missing, or are not whole."""
-    text = read_text(spark, f"{uri}/meta.json")
-    if text is None:
-        return None
-    meta: dict[str, Any] = json.loads(text)
-    expected = sum(meta["rows"].values()) + sum(each["rows"] for each in meta["dropped"])
-    return meta if _count(spark, f"{uri}/{meta['shards']}") == expected else None
-
-
-def _count(spark: SparkSession, uri: str) -> int:
-    try:
-        return _shards(spark, uri).count()
-    except AnalysisException as error:
-        if error.getCondition() == "PATH_NOT_FOUND":
-            return 0
-        raise
-
-
-def _tidy(uri: str, keep: str, old: str | None) -> None:
-    """Remove shards that nothing names any more. Only on this machine: Spark removes no folders."""
-    for path in Path(uri).glob("shards-*") if "://" not in uri else ():
-        if path.name == old or (path.name != keep and time.time() - path.stat().st_mtime > STALE):
-            shutil.rmtree(path)
+    with spark_says(plan.experiment):
+        uri, meta, reused = make_or_find(plan, folder, SHARDS, make, fresh=fresh)
+        return _from_meta(uri, meta, reused=reused)
 
 
 def _with_larger_tasks(plan: Plan) -> Plan:
@@ -171,17 +118,14 @@ def _summarize(plan: Plan, found: Inspected, uri: str) -> dict[str, Any]:
     channels = range(found.inputs.channels)
     totals = [(f"{name}{c}", F.col(name)[c]) for c in channels for name in ("total", "squares")]
     counted = (
-        _shards(plan.spark, uri)
+        read_shards(plan.spark, uri, SHARDS)
         .groupBy("split", "label", "error")
         .agg(F.count(F.lit(1)).alias("n"), *(F.sum(value.cast("decimal(38,0)")).alias(name) for name, value in totals))
         .collect()
     )
     rows = {name: sum(r.n for r in counted if r.split == SPLITS[name]) for name in ("train", "validation")}
-    dropped: dict[str, int] = {}
-    for r in counted:
-        if r.split == DROPPED:
-            dropped[r.error] = dropped.get(r.error, 0) + r.n
-    _check_left(plan, found, rows, dropped)
+    dropped = reasons((r.error, r.n) for r in counted if r.split == DROPPED)
+    check_left(plan.experiment, found.rows, rows, dropped)
     training = [r for r in counted if r.split == TRAIN]
     pixels = rows["train"] * found.inputs.height * found.inputs.width
     moments = [
@@ -193,7 +137,7 @@ def _summarize(plan: Plan, found: Inspected, uri: str) -> dict[str, Any]:
         "mean": [mean for mean, _ in moments],
         "std": [std for _, std in moments],
         "rows": rows,
-        "dropped": [{"reason": reason, "rows": n} for reason, n in sorted(dropped.items())],
+        "dropped": dropped,
         "class_rows": {name: sum(r.n for r in training if r.label == i) for i, name in enumerate(found.classes)},
     }
 
@@ -203,16 +147,6 @@ def _moments(n: int, total: int, squares: int) -> tuple[float, float]:
     variance = (n * squares - total * total) / (n * n * 255 * 255)
     # A channel that never changes is only shifted: dividing by its zero spread would make it infinite.
     return total / (n * 255), variance**0.5 if variance > 1e-10 else 1.0
-
-
-def _check_left(plan: Plan, found: Inspected, rows: dict[str, int], dropped: dict[str, int]) -> None:
-    most = sorted(dropped.items(), key=lambda item: -item[1])[:3]
-    why = "; ".join(f"{n:,} rows: {reason}" for reason, n in most)
-    for name in ("train", "validation"):
-        if found.rows[name] and not rows[name]:
-            place = name if name == "validation" and plan.experiment.data.validation is not None else "train"
-            message = f"no {'training' if name == 'train' else 'validation'} row is usable ({why})."
-            raise rows_error(plan.experiment, place, message)
 
 
 def _from_meta(uri: str, meta: dict[str, Any], *, reused: bool) -> Prepared:

@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from sparknn_magic.data.columns import Columns, column, find_column, has_hash
+from sparknn_magic.data.columns import column, find_column, has_hash
 from sparknn_magic.errors import DataError
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import ColumnSplit, Fraction
@@ -45,15 +45,14 @@ def split_columns(frame: DataFrame, experiment: Experiment) -> list[str]:
     ]
 
 
-def split_of(frame: DataFrame, experiment: Experiment, columns: Columns) -> Column:
+def split_of(frame: DataFrame, experiment: Experiment, own: list[Column]) -> Column:
     """Return the split of each row of the training source, as an int.
 
-    Where `data.key` is not given the picture itself is the key: copies of one are then never on both sides. A column
-    decides before a share does. Validation takes the lowest hashes and test the highest, so that a change of one
-    share leaves the other rows where they are.
+    Where `data.key` is not given the key is `own`, the picture itself or all features of the row: copies of one are
+    then never on both sides. A column decides before a share does. Validation takes the lowest hashes and test the
+    highest, so that a change of one share leaves the other rows where they are.
     """
-    names = key_columns(frame, experiment)
-    key = [column(name) for name in names] or picture(columns.image, columns.kind)
+    key = [column(name) for name in key_columns(frame, experiment)] or own
     # The literal keeps the hash apart from one that the query itself may have chosen its rows by.
     bucket = F.pmod(F.xxhash64(F.lit("split"), *key), F.lit(BUCKETS))
     split = F.lit(TRAIN)
