@@ -1,6 +1,7 @@
 """A trained model in Python: what `train` returns, `load` reads, and a notebook's variable holds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ class Model:
         return registry.get("task", self.meta["task"]).build()
 
     def udf(self, *, mode: str = "permissive", providers: tuple[str, ...] | list[str] = ("auto",)) -> Any:
-        """Return the model as a Spark function of the input column, giving the prediction struct.
+        """Return the model as a Spark function of its input columns, giving the prediction struct.
 
         `mode` is permissive (a row that cannot be scored has its reason in `error`) or failfast. `providers` are ONNX
         Runtime's, in order: auto, or names such as CUDAExecutionProvider, which must then be there.
@@ -70,21 +71,16 @@ class Model:
         `mode`: permissive, dropmalformed (rows that cannot be scored are left out) or failfast.
         Raises: SpecError, DataError.
         """
-        from sparknn_magic.data.columns import same_name
         from sparknn_magic.infer.spark import predict
 
         frame = rows_of(self.spark, data, variables)
-        name = column or self.meta["spec"]["data"][self.task.column]
-        found = same_name(frame, name)
-        if len(found) != 1:
-            raise DataError(
-                f"the rows have {len(found) or 'no'} column{'s' if found else ''} '{name}'."
-                f"{'' if found else did_you_mean(name, frame.columns)}",
-                hint=f"Their columns are {', '.join(frame.columns[:12])}. Give column=NAME.",
-            )
+        names = self.task.columns(self.meta)
+        if column is not None and len(names) > 1:
+            raise SpecError(f"{self.name} takes {len(names)} columns: {', '.join(names[:8])}; 'column' names only one.")
+        found = [_column(frame, name) for name in ([column] if column is not None else names)]
         kind = "failfast" if mode == "failfast" else "permissive"
         udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True)
-        return predict(frame, udf, found[0], mode=mode, name=output)
+        return predict(frame, udf, found, mode=mode, name=output)
 
     def evaluate(self, data: Any = None, *, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the metrics of labelled rows: of `data` (as `predict` takes it), or of the model's own test rows.
@@ -145,12 +141,25 @@ def _udf(
     *,
     once: bool = False,
 ) -> Any:
-    from sparknn_magic.infer.job import InferJob
     from sparknn_magic.infer.spark import model_udf
 
-    read, write = registry.get("task", meta["task"]).build().inference(meta)
-    job = InferJob(digest=meta["files"][MODEL], read=read, write=write, providers=providers, mode=mode)
-    return model_udf(job, file, spark, once=once)
+    task: Task = registry.get("task", meta["task"]).build()
+    job = replace(task.inference(meta), digest=meta["files"][MODEL], providers=providers, mode=mode)
+    return model_udf(job, file, spark, columns=len(task.columns(meta)), once=once)
+
+
+def _column(frame: "DataFrame", name: str) -> str:
+    """Return the name of the column as the frame has it. Raises: DataError where there is none, or more than one."""
+    from sparknn_magic.data.columns import same_name
+
+    found = same_name(frame, name)
+    if len(found) != 1:
+        raise DataError(
+            f"the rows have {len(found) or 'no'} column{'s' if found else ''} '{name}'."
+            f"{'' if found else did_you_mean(name, frame.columns)}",
+            hint=f"Their columns are {', '.join(frame.columns[:12])}.",
+        )
+    return found[0]
 
 
 def rows_of(spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None) -> "DataFrame":

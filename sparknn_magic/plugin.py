@@ -30,9 +30,10 @@ The keyword-only options, with their annotations and defaults, are the item's sc
 """
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +98,20 @@ class ColumnStep:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """Put into `Annotated[...]`: the option holds layers. A cell writes names; the layer is given `Layers` to build."""
+
+    text: str  # what a cell writes there, in words
+    example: str
+    branches: bool = False  # several lists
+
+
+# Each layer as plain values: name, ref and options. `sparknn_magic.layers.chain` builds them.
+Layers = Annotated[list[dict[str, Any]], Nested("a list of layers", "[relu]")]
+Branches = Annotated[list[list[dict[str, Any]]], Nested("a list of lists of layers", "[[relu], [tanh]]", branches=True)]
+
+
 @dataclass(frozen=True)
 class Item:
     """One plugin: what its decorator said of it, and the function or class itself."""
@@ -106,10 +121,15 @@ class Item:
     build: Callable[..., Any]
     source: str = ""  # the paper or page it comes from
     licence: str = ""  # of the code, and of the weights where it brings any
-    task: str | None = None  # the task it serves; None: any
+    task: str | tuple[str, ...] | None = None  # the task that it serves, or several; None: any
     main: str | None = None  # the option that a bare value sets: `resize: 32` is `resize: {size: 32}`
     dynamic: tuple[str, ...] = ("batch",)  # named axes that may change from call to call
     notes: Mapping[str, Any] = field(default_factory=dict)  # facts for the catalogue, e.g. parameters in the paper
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it serves; empty: any."""
+        return (self.task,) if isinstance(self.task, str) else self.task or ()
 
     @property
     def ref(self) -> str:
@@ -143,6 +163,13 @@ def load_ref(ref: str) -> Any:
     return found
 
 
+def build_loss(build: Callable[..., Any], target: Target, options: Mapping[str, Any]) -> Any:
+    """Build a loss, or anything else that may or may not ask for the `Target` as its positional parameter."""
+    parameters = inspect.signature(build).parameters.values()
+    asks = any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    return build(target, **options) if asks else build(**options)
+
+
 def _decorator(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
     def mark(build: F) -> F:
         build.__sparknn__ = Item(kind, name, build, **facts)  # type: ignore[attr-defined]
@@ -154,7 +181,7 @@ def _decorator(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
 def architecture(
     name: str,
     *,
-    task: str,
+    task: str | tuple[str, ...],
     source: str,
     licence: str = "Apache-2.0",
     dynamic: tuple[str, ...] = ("batch",),

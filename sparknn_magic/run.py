@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
-from sparknn_magic.errors import SparkNNError
+from sparknn_magic.errors import SparkNNError, did_you_mean
 from sparknn_magic.model import Model
 from sparknn_magic.plugin import Part
 from sparknn_magic.sessions import adopt, session
@@ -113,6 +113,7 @@ def check(
     with _placed(experiment, ("train", "workers")):
         workers = choose_workers(spark, experiment.train.workers)
     task: Task = resolved.task.build()
+    _check_figure(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
     return Checked(experiment, resolved, task, spark, plan, workers, model_name, folder)
 
@@ -163,6 +164,17 @@ def _held_out(plan: Any) -> tuple["DataFrame", str]:
     return next((frame, split) for frame, split in found if frame is not None)
 
 
+def _check_figure(experiment: Experiment, task: Task) -> None:
+    """Raise SpecError where early stopping is to watch a figure that the task does not report."""
+    stopping, known = experiment.train.early_stopping, ["validation_loss", f"validation_{task.figure}"]
+    if stopping is not None and stopping.metric not in known:
+        raise experiment.error(
+            ("train", "early_stopping", "metric"),
+            f"there is no figure '{stopping.metric}' to watch.{did_you_mean(stopping.metric, known)}",
+            hint=f"Known: {', '.join(known)}.",
+        )
+
+
 def _check_extras() -> None:
     from importlib.util import find_spec
 
@@ -195,12 +207,12 @@ def _build(checked: Checked, found: Any) -> Any:
     """Build the network on the driver: an architecture's objections come with their place, before any work."""
     model, experiment = checked.resolved.model, checked.experiment
     try:
-        return model.part.build(found.inputs, len(found.classes))
+        return model.part.build(found.inputs, checked.task.outputs(found))
     except SparkNNError as error:
         raise experiment.error(("model",), error.message, hint=error.hint) from error
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         reason = str(error).split("\n")[0]
-        size = f"{found.inputs.height}x{found.inputs.width}x{found.inputs.channels}"
+        size = ", ".join(f"{key} {value}" for key, value in asdict(found.inputs).items())
         raise experiment.error(("model",), f"{model.item.name} cannot be built for {size}: {reason}") from error
 
 
@@ -213,15 +225,19 @@ def _train_job(checked: Checked, prepared: Any, runs: Path) -> tuple[TrainJob, i
     from sparknn_magic.cluster import task_cpus
 
     parameters = _parameters(_build(checked, prepared))
-    resolved, train = checked.resolved, checked.experiment.train
+    resolved, train, task = checked.resolved, checked.experiment.train, checked.task
     stopping = train.early_stopping
+    watch = stopping.metric if stopping else task.watch
     job = TrainJob(
         attempt=uuid.uuid4().hex,
         folder="",
         fingerprint="",
         architecture=resolved.model.part,
-        rows=checked.task.training_rows(prepared),
-        outputs=len(prepared.classes),
+        rows=task.training_rows(prepared),
+        outputs=task.outputs(prepared),
+        target=task.target(prepared),
+        figure=task.figure,
+        measure=Part(task.measure),
         loss=resolved.loss.part,
         optimizer=resolved.optimizer.part,
         schedule=resolved.schedule.part,
@@ -232,7 +248,8 @@ def _train_job(checked: Checked, prepared: Any, runs: Path) -> tuple[TrainJob, i
         precision=train.precision,
         clip_norm=train.clip_norm,
         patience=stopping.patience if stopping else None,
-        watch=stopping.metric if stopping else checked.task.watch,
+        watch=watch,
+        lower=watch == "validation_loss" or task.lower,
         seed=train.seed,
         device=train.device,
         threads=task_cpus(checked.spark),
@@ -269,10 +286,8 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
         "name": checked.name,
         "task": checked.experiment.task,
         "spec": checked.experiment.to_dict(),
-        "classes": list(prepared.classes),
-        "input": {key: getattr(prepared.inputs, key) for key in ("height", "width", "channels")},
+        **checked.task.describe(prepared),
         "preprocess": [_described(step.item, step.part) for step in checked.resolved.preprocess],
-        "statistics": {"mean": list(prepared.mean), "std": list(prepared.std)},
         "model": _described(model.item, model.part)
         | {"parameters": parameters, "source": model.item.source, "licence": model.item.licence},
         "training": training
@@ -280,6 +295,7 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
             "epochs": len(fitted.history),
             "seed": job.seed,
             "batch_size": job.batch_size,
+            "figure": job.figure,
             "fingerprint": job.fingerprint,
         },
         "rows": dict(prepared.rows) | {"dropped": prepared.dropped},

@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sparknn_magic.plugin import Part
+from sparknn_magic.plugin import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from sparknn_magic.infer.job import InferJob
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
     from sparknn_magic.training.job import TrainJob
@@ -24,9 +25,10 @@ class Task(ABC):
     """One kind of problem."""
 
     default_loss: str = ""  # the loss of a cell that names none
+    figure: str = "accuracy"  # what an epoch reports beside the loss: train_accuracy, validation_accuracy
+    measure: str = "sparknn_magic.training.figures:accuracy"  # builds the function that computes it
+    lower: bool = False  # less of the figure is better
     watch: str = "validation_loss"  # the figure of an epoch that decides which one is best
-    result: str = ""  # the type of a prediction, as Spark writes it
-    column: str = ""  # the spec's key under `data:` that names the model's input column
 
     @abstractmethod
     def plan(self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]) -> Any:
@@ -36,6 +38,10 @@ class Task(ABC):
     def inspect(self, plan: Any) -> Any:
         """Look at the rows: the result has `inputs` (what the architecture is built for) and `classes`."""
 
+    def outputs(self, found: Any) -> int:
+        """Return how many numbers the network gives for a row, from what `inspect` or `prepare` returned."""
+        return len(found.classes)
+
     @abstractmethod
     def prepare(self, plan: Any, folder: str, *, fresh: bool) -> Any:
         """Write the shards, or find them again: has `uri`, `inputs`, `classes`, `rows`, `dropped`, `frame(spark)`."""
@@ -43,6 +49,18 @@ class Task(ABC):
     @abstractmethod
     def training_rows(self, prepared: Any) -> Any:
         """Return what `TrainJob.rows` says of a rank's rows."""
+
+    @abstractmethod
+    def target(self, prepared: Any) -> Target:
+        """Return what the loss may want to know of what is learnt."""
+
+    @abstractmethod
+    def describe(self, prepared: Any) -> dict[str, Any]:
+        """Return what bundle.json says of the rows: at least `classes` and `input`."""
+
+    @abstractmethod
+    def columns(self, meta: Mapping[str, Any]) -> list[str]:
+        """Return the names of a model's input columns, in the order in which its SQL function takes them."""
 
     @abstractmethod
     def export(
@@ -57,8 +75,8 @@ class Task(ABC):
         """Write model.onnx and model.safetensors, check parity on prepared rows; return what that adds to `meta`."""
 
     @abstractmethod
-    def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:
-        """Return the reader of input columns and the writer of predictions that a model's UDF uses."""
+    def inference(self, meta: Mapping[str, Any]) -> "InferJob":
+        """Return how a model's function reads its input columns and writes its predictions."""
 
     @abstractmethod
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:

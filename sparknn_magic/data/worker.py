@@ -36,6 +36,11 @@ class Pictures:
     rows: np.ndarray  # int64[readable]: the positions of the readable rows in the array, ascending
     errors: list[str | None]  # one for each of the n rows: None where it was read, else a short reason
 
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """The readable rows by the names of a model file's inputs."""
+        return {"image": self.pixels}
+
 
 def image_reader(
     *, steps: Sequence[Part] = (), height: int, width: int, channels: int, shape: Sequence[int] | None = None

@@ -1,14 +1,15 @@
 """The trained network -> one ONNX file that other runtimes can use alone. Needs torch; no Spark.
 
-Shape suffixes: B batch, H height, W width, C channels, K classes.
+Shape suffixes: B batch, H height, W width, C channels, D features, K classes.
 """
 
 import contextlib
+import inspect
 import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,51 +19,88 @@ from torch import Tensor, nn
 
 from sparknn_magic.errors import ExportError
 from sparknn_magic.training.job import TrainJob
-from sparknn_magic.training.network import PixelNetwork, build_network
+from sparknn_magic.training.network import Network, build_network
 
-INPUT, OUTPUTS = "image", ("probabilities", "index")
-EXAMPLE_ROWS = 2  # the exporter takes an example batch of 1 for a fixed size
+IMAGE, FEATURES = "image", "features"
+CLASSIFICATION = ("probabilities", "index", FEATURES)
 PRODUCER = "sparknn-magic"
 
 
 class Classifier(nn.Module):
-    """uint8[B, H, W, C] -> probabilities float32[B, K], class index int64[B]."""
+    """A network of logits -> probabilities float32[B, K], class index int64[B], features float32[B, D]."""
 
-    def __init__(self, network: PixelNetwork):
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
+        self.features = Features(network)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities and the index of the largest; `image` is the ONNX input's name."""
-        probabilities_BK = torch.softmax(self.network(image).float(), dim=1)
-        return probabilities_BK, probabilities_BK.argmax(dim=1)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8[B, H, W, C] -> the three outputs; `image` is the ONNX input's name."""
+        return self.answer(image)
+
+    def answer(self, *fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the three outputs for what the network takes."""
+        logits_BK, features_BD = self.features.run(*fields)
+        probabilities_BK = torch.softmax(logits_BK.float(), dim=1)
+        return probabilities_BK, probabilities_BK.argmax(dim=1), features_BD
 
 
-def trained_classifier(job: TrainJob, weights: bytes) -> Classifier:
+class Features:
+    """Runs a network and catches what its last linear layer is given: the features of a row, float32[B, D].
+
+    A network that ends otherwise (in a convolution, say) has its outputs as features.
+    """
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+        layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+        self.seen: list[Tensor] = []
+        if layers:
+            layers[-1].register_forward_pre_hook(lambda _, inputs: self.seen.append(inputs[0]))
+
+    def run(self, *fields: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's outputs and the features."""
+        self.seen.clear()
+        outputs = self.network(*fields)
+        found = [x for x in self.seen if x.ndim == 2]
+        self.seen.clear()
+        return outputs, (found[-1] if found else outputs.reshape(outputs.shape[0], -1)).float()
+
+
+def trained_network(job: TrainJob, weights: bytes) -> Network:
     """Rebuild the network on the CPU in evaluation mode and give it its trained weights (safetensors bytes)."""
     network = build_network(job)
     network.body.load_state_dict(safetensors_load(weights))
-    return Classifier(network).eval()
+    return network.eval()
 
 
-def export_onnx(model: Classifier, job: TrainJob, path: Path, metadata: Mapping[str, Any]) -> int:
-    """Write the classifier to `path` with a dynamic batch axis and `metadata` (values as JSON); return its opset.
+def export_onnx(
+    model: nn.Module,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    metadata: Mapping[str, Any],
+) -> int:
+    """Write a module to `path` with a dynamic batch axis and `metadata` (values as JSON); return its opset.
 
+    `example` has a tensor of two rows or more for each input, by the names that the file gives them and in the order of
+    the module's arguments: the exporter takes a batch of 1 for a fixed size.
     Raises: ExportError where the network cannot be traced, or the file does not pass ONNX's checker.
     """
-    import onnx
-
-    inputs = job.rows.inputs
-    example = torch.zeros(EXAMPLE_ROWS, inputs.height, inputs.width, inputs.channels, dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1)
+    axes: tuple[Any, ...] = tuple({0: batch} for _ in example)
+    parameters = inspect.signature(model.forward).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        axes = (axes,)
     try:
         with _quiet():
             program = torch.onnx.export(
                 model,
-                (example,),
+                tuple(example.values()),
                 dynamo=True,
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
-                dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
+                input_names=list(example),
+                output_names=list(outputs),
+                dynamic_shapes=axes,
                 optimize=True,
             )
     except torch.onnx.OnnxExporterError as error:
@@ -74,8 +112,16 @@ def export_onnx(model: Classifier, job: TrainJob, path: Path, metadata: Mapping[
     assert program is not None
     proto = program.model_proto
     proto.producer_name = PRODUCER
-    onnx.helper.set_model_props(proto, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+    onnx_metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     _strip_traces(proto)
+    return save_checked(proto, path, onnx_metadata)
+
+
+def save_checked(proto: Any, path: Path, metadata: Mapping[str, str]) -> int:
+    """Write a graph with its metadata and have ONNX's checker read it; return its opset. Raises: ExportError."""
+    import onnx
+
+    onnx.helper.set_model_props(proto, dict(metadata))
     onnx.save(proto, path)
     try:
         onnx.checker.check_model(str(path), full_check=True)

@@ -1,11 +1,32 @@
 """What an executor needs to score rows, and the shape of what it gives back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from sparknn_magic.plugin import Part
 
+if TYPE_CHECKING:
+    import numpy as np
+
 MODES = ("permissive", "dropmalformed", "failfast")
 PREDICTION = "struct<label:string,score:float,probabilities:array<float>,error:string>"
+
+
+class Readable(Protocol):
+    """What a reader makes of n rows."""
+
+    @property
+    def inputs(self) -> "Mapping[str, np.ndarray]":
+        """Arrays of the readable rows by the names of the model file's inputs."""
+
+    @property
+    def rows(self) -> "np.ndarray":
+        """int64[readable]: the positions of the readable rows, ascending."""
+
+    @property
+    def errors(self) -> list[str | None]:
+        """One for each of the n rows: None where it was read, else a short reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +34,10 @@ class InferJob:
     """One model and how to run it; all of it plain values."""
 
     digest: str  # sha256 of the model file, the executor's cache key
-    read: Part  # builds a function of an Arrow array to `data.worker.Pictures`
+    read: Part  # builds a function of an Arrow array for each input column to `Readable`
     write: Part  # builds a function of the network's outputs to an Arrow array of predictions
+    result: str = PREDICTION  # the type of a prediction, as Spark writes it
+    outputs: tuple[str, ...] = ("probabilities", "index")  # of the model file, that are computed
     providers: tuple[str, ...] = ("auto",)  # ONNX Runtime's, in order of preference; "auto": CUDA where it is, else CPU
     threads: int = 0  # for one session; 0: the cores of a task, which `spark.model_udf` puts here
     batch_size: int = 0  # rows in one call of the network; 0: by the size of the pictures, see `worker.micro_batch`

@@ -9,7 +9,7 @@ import atexit
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,15 +21,15 @@ import pyarrow as pa
 
 from sparknn_magic import cluster
 from sparknn_magic.errors import DataError, SpecError, did_you_mean
-from sparknn_magic.infer.job import MODES, PREDICTION, InferJob
+from sparknn_magic.infer.job import MODES, InferJob
 from sparknn_magic.infer.worker import predict as score
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 
-def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: bool = False) -> Any:
-    """Return the Spark function of a model: one column of rows -> struct `PREDICTION`.
+def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, columns: int = 1, once: bool = False) -> Any:
+    """Return the Spark function of a model: its input columns, in their order -> `job.result`.
 
     `file` is the ONNX file on this machine. It reaches each node once, as a file of the session, and is no part of the
     function; `job.path` is set to its name there, and `job.threads` 0 to the cores that Spark counts for a task.
@@ -44,10 +44,15 @@ def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: b
     name = ship(file, job.digest, spark)
     job = replace(job, path=name, threads=job.threads or cluster.task_cpus(spark))
 
-    def model(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
+    # Spark tells the two kinds of function apart by their annotations.
+    def of_one(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
         yield from score(arrays, job, SparkFiles.get(job.path))
 
-    function = arrow_udf(model, PREDICTION)  # type: ignore[call-overload]  # its stubs know no struct as DDL
+    def of_several(arrays: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        yield from score(arrays, job, SparkFiles.get(job.path))
+
+    model = of_one if columns == 1 else of_several
+    function = arrow_udf(model, job.result)  # type: ignore[call-overload]  # its stubs know no struct as DDL
     return function.asNondeterministic() if once else function
 
 
@@ -80,9 +85,9 @@ def _copies() -> Path:
 
 
 def predict(
-    df: "DataFrame", udf: Any, column: str, *, mode: str = "permissive", name: str = "prediction"
+    df: "DataFrame", udf: Any, columns: str | Sequence[str], *, mode: str = "permissive", name: str = "prediction"
 ) -> "DataFrame":
-    """Return `df` with the predictions for one column in a new one, a struct `PREDICTION`.
+    """Return `df` with the predictions for this column, or these, in a new one.
 
     `udf` is best a `model_udf(..., once=True)`.
     Mode permissive keeps all rows: one that cannot be scored has a null label and the reason in `error`. Mode
@@ -93,7 +98,8 @@ def predict(
         raise SpecError(f"there is no mode '{mode}'.{did_you_mean(mode, MODES)}", hint=f"Modes: {', '.join(MODES)}.")
     if name.lower() in (other.lower() for other in df.columns):
         raise DataError(f"the rows already have a column '{name}'.", hint="Give the predictions another name.")
-    scored = df.withColumn(name, udf(_column(column)))
+    names = [columns] if isinstance(columns, str) else columns
+    scored = df.withColumn(name, udf(*(_column(column) for column in names)))
     return scored.where(_column(name)["error"].isNull()) if mode == "dropmalformed" else scored
 
 

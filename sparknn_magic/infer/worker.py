@@ -8,9 +8,8 @@ import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
 
-from sparknn_magic.data.worker import Pictures
 from sparknn_magic.errors import InferenceError, did_you_mean
-from sparknn_magic.infer.job import InferJob
+from sparknn_magic.infer.job import InferJob, Readable
 
 T = TypeVar("T")
 Outputs = Mapping[str, np.ndarray]  # by the names that the model file gives them; empty where no row was scored
@@ -20,47 +19,48 @@ SESSIONS = 4  # kept in one Python worker; the oldest goes first
 # Input pixels in one call of the network. On a CPU, for each thread: the activations then fit in its caches.
 CPU_PIXELS = 32 * 1024
 DEVICE_PIXELS = 8 * 1024 * 1024
+CPU_NUMBERS, DEVICE_NUMBERS = 128 * 1024, 16 * 1024 * 1024  # of rows that are no pictures
 
 _sessions: dict[tuple[str, tuple[str, ...], int], ort.InferenceSession] = {}
 
 
-def predict(arrays: Iterator[pa.Array], job: InferJob, path: str) -> Iterator[pa.Array]:
-    """Yield for each Arrow array of n values an Arrow array of n predictions, in the same order.
+def predict(arrays: Iterator[pa.Array | tuple[pa.Array, ...]], job: InferJob, path: str) -> Iterator[pa.Array]:
+    """Yield for each Arrow array of n values (or one for each input column) n predictions, in the same order.
 
     `path` is where the model file lies on this machine.
     Raises: InferenceError where the model does not load or run, or where a row cannot be scored and the mode is
-    failfast; DataError where a column of that type holds no pictures.
+    failfast; DataError where a column of that type cannot be read.
     """
     read, write = job.read.build(), job.write.build()
-    for array in arrays:  # an empty partition loads no model
-        yield _score(array, read, write, cached_session(job, path), job)
+    for columns in arrays:  # an empty partition loads no model
+        each = columns if isinstance(columns, tuple) else (columns,)
+        yield _score(each, read, write, cached_session(job, path), job)
 
 
 def _score(
-    array: pa.Array,
-    read: Callable[[pa.Array], Pictures],
+    columns: tuple[pa.Array, ...],
+    read: Callable[..., Readable],
     write: Callable[[Outputs, np.ndarray, list[str | None]], pa.Array],
     session: ort.InferenceSession,
     job: InferJob,
 ) -> pa.Array:
-    size = job.batch_size or micro_batch(session, job.threads)
+    size, count = job.batch_size or micro_batch(session, job.threads), len(columns[0])
     parts: list[list[np.ndarray]] = []
     rows: list[np.ndarray] = [np.empty(0, np.int64)]
     errors: list[str | None] = []
-    batches = (read(array[start : start + size]) for start in range(0, len(array), size))
-    for pictures in ahead(batches) if _on_device(session) else batches:
-        if job.mode == "failfast" and len(pictures.rows) < len(pictures.errors):
-            reason = next(filter(None, pictures.errors))
+    batches = (read(*(column[start : start + size] for column in columns)) for start in range(0, count, size))
+    for found in ahead(batches) if _on_device(session) else batches:
+        if job.mode == "failfast" and len(found.rows) < len(found.errors):
+            reason = next(filter(None, found.errors))
             raise InferenceError(
                 f"a row cannot be scored: {reason}.",
                 hint="Mode 'permissive' gives such a row a null prediction and the reason in `error`.",
             )
-        if len(pictures.rows):
-            parts.append(_run(session, pictures.pixels))
-        rows.append(pictures.rows + len(errors))
-        errors += pictures.errors
-    names = [output.name for output in session.get_outputs()]
-    outputs = {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=False)}
+        if len(found.rows):
+            parts.append(_run(session, job.outputs, found.inputs))
+        rows.append(found.rows + len(errors))
+        errors += found.errors
+    outputs = {name: np.concatenate(part) for name, part in zip(job.outputs, zip(*parts, strict=True), strict=False)}
     return write(outputs, np.concatenate(rows), errors)
 
 
@@ -74,13 +74,12 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]  # `end` has ended the loop
 
 
-def _run(session: ort.InferenceSession, pixels: np.ndarray) -> list[np.ndarray]:
+def _run(session: ort.InferenceSession, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     try:
-        return session.run(None, {session.get_inputs()[0].name: pixels})
+        return session.run(list(outputs), dict(inputs))
     except Exception as error:  # ONNX Runtime's errors have no common class of their own
-        raise InferenceError(
-            f"the model does not run on {pixels.shape} {pixels.dtype}: {_first_line(error)}"
-        ) from error
+        shapes = ", ".join(f"{name} {values.dtype}{list(values.shape)}" for name, values in inputs.items())
+        raise InferenceError(f"the model does not run on {shapes}: {_first_line(error)}") from error
 
 
 def classification_writer(*, classes: Sequence[str]) -> Callable[[Outputs, np.ndarray, list[str | None]], pa.Array]:
@@ -187,14 +186,19 @@ def resolve_providers(asked: Sequence[str], available: Sequence[str]) -> list[st
 
 
 def micro_batch(session: ort.InferenceSession, threads: int = 1) -> int:
-    """Return how many pictures to run at once: few enough for a CPU's caches, many for a GPU.
+    """Return how many rows to run at once: few enough for a CPU's caches, many for a GPU.
 
     Measured with one thread: a small CNN on 32x32 is fastest at 16 to 64 and 2 to 4 times slower at 1024; resnet18 on
     32x32 is as fast at 8 as at 128; resnet18 and mobilenet_v2 on 224x224 are fastest at 1 or 2.
     """
-    height, width = session.get_inputs()[0].shape[1:3]
-    pixels = DEVICE_PIXELS if _on_device(session) else CPU_PIXELS * max(1, threads)
-    return max(1, min(1024, pixels // (height * width)))
+    shapes = [each.shape[1:] for each in session.get_inputs()]
+    if len(shapes) == 1 and len(shapes[0]) == 3:  # pictures
+        height, width = shapes[0][:2]
+        pixels = DEVICE_PIXELS if _on_device(session) else CPU_PIXELS * max(1, threads)
+        return max(1, min(1024, pixels // (height * width)))
+    values = sum(int(np.prod(shape)) for shape in shapes)
+    numbers = DEVICE_NUMBERS if _on_device(session) else CPU_NUMBERS * max(1, threads)
+    return max(64, min(16_384, numbers // max(1, values)))
 
 
 def _on_device(session: ort.InferenceSession) -> bool:

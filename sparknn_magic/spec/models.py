@@ -288,8 +288,9 @@ class EarlyStopping(Spec):
     """Stop when the validation rows have seen no improvement for some epochs."""
 
     patience: PositiveInt = Field(default=3, description="epochs without improvement before training stops")
-    metric: Literal["validation_loss", "validation_accuracy"] = Field(
-        default="validation_loss", description="what must improve"
+    metric: Text = Field(
+        default="validation_loss",
+        description="what must improve: validation_loss, or the task's own figure such as validation_accuracy",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, UnknownName
-from sparknn_magic.plugin import Item, Part
+from sparknn_magic.plugin import Item, Part, Target, build_loss
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.marks import Path
 from sparknn_magic.spec.models import Step
@@ -84,10 +84,10 @@ def _default_loss(task: Item, experiment: Experiment) -> Step:
 def _step(experiment: Experiment, task: Item, kind: str, spec: Step, path: Path) -> ResolvedStep:
     named = (*path, spec.name)  # of `resize: 32` the key, of a bare `resize` the value
     item = _get(experiment, kind, spec.name, named)
-    if item.task is not None and registry.fold(item.task) != registry.fold(task.name):
+    if not registry.serves(item, task.name):
         raise experiment.error(
             named,
-            f"the {kind} '{item.name}' is for {item.task}, not for {task.name}.",
+            f"the {kind} '{item.name}' is for {' and '.join(item.tasks)}, not for {task.name}.",
             hint=f"`%sparknn zoo {task.name}` lists what this task can use.",
             key=True,
         )
@@ -122,7 +122,10 @@ def _try(experiment: Experiment, item: Item, options: dict[str, Any], path: Path
     if item.kind not in arguments:
         return
     try:
-        item.build(*arguments[item.kind], **options)
+        if item.kind == "loss":
+            build_loss(item.build, Target(), options)
+        else:
+            item.build(*arguments[item.kind], **options)
     except SparkNNError as error:
         place = next((o for o in options if re.search(rf"\b{re.escape(o)}\b", error.message)), None)
         where = (*path, place) if place else path

@@ -1,4 +1,4 @@
-"""A rank's rows: Arrow batches in, one array a column out, in memory or in a memory-mapped file. Runs on executors."""
+"""A rank's rows: Arrow batches in, one array a field out, in memory or in a memory-mapped file. Runs on executors."""
 
 import os
 import tempfile
@@ -9,33 +9,45 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from sparknn_magic.plugin import ImageInputs
+from sparknn_magic.training.job import Field, TrainRows
 
 
 @dataclass
 class Rows:
     """One split's rows on this rank, in an order that depends on the rows alone."""
 
-    images: np.ndarray  # uint8[rows, height, width, channels]
-    labels: np.ndarray  # int64[rows]
+    arrays: dict[str, np.ndarray]  # by the field's name: dtype[rows, *shape]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(next(iter(self.arrays.values())))
 
 
-class _Growing:
-    """Pictures as they arrive: arrays while they fit the budget, after that a file in Spark's local folder."""
+class _Numbers:
+    """A field of one number a row."""
 
-    def __init__(self, inputs: ImageInputs, budget: int):
-        self.shape = (inputs.height, inputs.width, inputs.channels)
-        self.size = int(np.prod(self.shape))
+    def __init__(self, field: Field):
+        self.dtype = np.dtype(field.dtype)
+        self.chunks: list[np.ndarray] = []
+
+    def add(self, column: pa.Array) -> None:
+        self.chunks.append(column.to_numpy(zero_copy_only=False).astype(self.dtype))  # a null double is NaN
+
+    def finish(self) -> np.ndarray:
+        return np.concatenate(self.chunks) if self.chunks else np.empty(0, self.dtype)
+
+
+class _Blocks:
+    """A field of many numbers a row: arrays while they fit the budget, after that a file in Spark's local folder."""
+
+    def __init__(self, field: Field, budget: int):
+        self.field, self.dtype = field, np.dtype(field.dtype)
         self.budget, self.bytes = budget, 0
         self.chunks: list[np.ndarray] = []
         self.file: IO[bytes] | None = None
 
     def add(self, column: pa.Array) -> None:
-        pixels = _fixed_bytes(column, self.size)
-        self.bytes += pixels.nbytes
+        values = _fixed_bytes(column, self.field.size * self.dtype.itemsize)
+        self.bytes += values.nbytes
         if self.file is None and self.bytes > self.budget:
             # The name is removed at once: the space is given back when the worker ends, however it ends.
             self.file = tempfile.TemporaryFile(dir=local_folder())  # noqa: SIM115 (closed by _mapped)
@@ -43,20 +55,20 @@ class _Growing:
                 chunk.tofile(self.file)
             self.chunks = []
         if self.file is None:
-            self.chunks.append(pixels)
+            self.chunks.append(values)
         else:
-            pixels.tofile(self.file)
+            values.tofile(self.file)
 
     def finish(self) -> np.ndarray:
         flat: np.ndarray
         if self.file is not None:
-            flat = _mapped(self.file)
+            flat = _mapped(self.file, self.dtype)
         elif self.chunks:
-            flat = np.concatenate(self.chunks)
+            flat = np.concatenate(self.chunks).view(self.dtype)
         else:
-            flat = np.empty(0, np.uint8)
+            flat = np.empty(0, self.dtype)
         self.chunks = []
-        return flat.reshape(-1, *self.shape)
+        return flat.reshape(-1, *self.field.shape) if self.field.size else np.empty((0, *self.field.shape), self.dtype)
 
 
 def local_folder() -> str:
@@ -74,17 +86,21 @@ def _fixed_bytes(column: pa.Array, size: int) -> np.ndarray:
     _, offsets_buffer, data = column.buffers()
     offsets = np.frombuffer(offsets_buffer, width)[column.offset : column.offset + len(column) + 1]
     if column.null_count or not (np.diff(offsets) == size).all():
-        raise ValueError(f"a prepared picture does not have {size} bytes; prepare the data again")
+        raise ValueError(f"a prepared row does not have {size} bytes; prepare the data again")
     return np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]].copy()
 
 
-def collect(batches: Iterator[pa.RecordBatch], inputs: ImageInputs, splits: tuple[int, ...], budget: int) -> list[Rows]:
-    """Take all batches (columns split int, row long, label int, image binary); return the rows of each split.
+def collect(batches: Iterator[pa.RecordBatch], rows: TrainRows, splits: tuple[int, ...], budget: int) -> list[Rows]:
+    """Take all batches (split int, row long, and a column for each field); return the rows of each split.
 
     Rows are sorted by `row`, a hash of their content, so that the order in which Spark delivers them does not matter.
+    A field without numbers (no categories, say) has no column. What exceeds `budget` bytes goes to a file.
     """
-    images = {s: _Growing(inputs, budget) for s in splits}
-    labels: dict[int, list[np.ndarray]] = {s: [] for s in splits}
+    fields = [field for field in (*rows.fields, rows.target, *rows.columns) if field.size]
+    share = budget // max(1, sum(bool(field.shape) for field in fields))
+    growing: dict[int, dict[str, _Numbers | _Blocks]] = {
+        s: {f.name: _Blocks(f, share) if f.shape else _Numbers(f) for f in fields} for s in splits
+    }
     keys: dict[int, list[np.ndarray]] = {s: [] for s in splits}
     for batch in batches:
         split = batch.column("split").to_numpy()
@@ -92,33 +108,34 @@ def collect(batches: Iterator[pa.RecordBatch], inputs: ImageInputs, splits: tupl
             mask = split == s
             if mask.any():
                 part = batch if mask.all() else batch.filter(pa.array(mask))
-                images[s].add(part.column("image"))
-                labels[s].append(part.column("label").to_numpy().astype(np.int64))
+                for name, each in growing[s].items():
+                    each.add(part.column(name))
                 keys[s].append(part.column("row").to_numpy())
-    found = []
-    for s in splits:
-        label = np.concatenate(labels[s]) if labels[s] else np.empty(0, np.int64)
-        pixels = images[s].finish()
-        if len(label):
-            order = np.argsort(np.concatenate(keys[s]), kind="stable")
-            label = label[order]
-            pixels = _reorder(pixels, order) if isinstance(pixels, np.memmap) else pixels[order]
-        found.append(Rows(pixels, label))
-    return found
+    return [_sorted(growing[s], keys[s], rows) for s in splits]
 
 
-def _reorder(pixels: np.memmap, order: np.ndarray) -> np.ndarray:
+def _sorted(growing: dict[str, _Numbers | _Blocks], keys: list[np.ndarray], rows: TrainRows) -> Rows:
+    order = np.argsort(np.concatenate(keys), kind="stable") if keys else np.empty(0, np.int64)
+    arrays = {}
+    for name, each in growing.items():
+        values = each.finish()
+        arrays[name] = _reorder(values, order) if isinstance(values, np.memmap) else values[order]
+    empty = {f.name: np.empty((len(order), *f.shape), f.dtype) for f in rows.fields if not f.size}
+    return Rows(arrays | empty)
+
+
+def _reorder(values: np.memmap, order: np.ndarray) -> np.ndarray:
     """Write the rows in their order into a second unnamed file, a few megabytes at a time."""
     file = tempfile.TemporaryFile(dir=local_folder())  # noqa: SIM115 (closed by _mapped)
-    step = max(1, 2**25 // int(np.prod(pixels.shape[1:])))
+    step = max(1, 2**25 // int(np.prod(values.shape[1:]) * values.itemsize))
     for start in range(0, len(order), step):
-        pixels[order[start : start + step]].tofile(file)
-    return _mapped(file).reshape(pixels.shape)
+        values[order[start : start + step]].tofile(file)
+    return _mapped(file, values.dtype).reshape(values.shape)
 
 
-def _mapped(file: IO[bytes]) -> np.memmap:
+def _mapped(file: IO[bytes], dtype: np.dtype) -> np.memmap:
     """Map a file into memory and close it: the mapping keeps the space."""
     file.flush()
-    flat = np.memmap(file, dtype=np.uint8, mode="r+")
+    flat = np.memmap(file, dtype=dtype, mode="r+")
     file.close()
     return flat

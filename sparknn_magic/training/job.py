@@ -1,9 +1,10 @@
 """What a training rank is told: frozen plain values, the only thing that is pickled to executors."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparknn_magic.plugin import ImageInputs, Part
+from sparknn_magic.plugin import ImageInputs, Part, Target
 
 TRAIN, VALIDATION = 0, 1  # the values of the `split` column of the rows that ranks receive
 
@@ -18,12 +19,44 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureRows:
-    """The rows of an image task: uint8[height, width, channels] as bytes in `image`, an integer in `label`."""
+class Field:
+    """A column of the prepared rows: numbers, or bytes that hold `shape` numbers of `dtype`, row by row."""
 
-    inputs: ImageInputs
-    mean: tuple[float, ...]  # a channel, of pixels in 0..1
-    std: tuple[float, ...]
+    name: str
+    dtype: str = "float32"  # numpy's name
+    shape: tuple[int, ...] = ()  # (): one number, in a column of numbers
+
+    @property
+    def size(self) -> int:
+        """How many numbers a row has."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRows:
+    """What a rank's rows are, besides `split` int and `row` long, and how they enter the network."""
+
+    inputs: Any  # what the architecture is built for: ImageInputs, VectorInputs
+    fields: tuple[Field, ...]  # what the network takes, in this order
+    front: Part  # builds the module without weights that turns them into the architecture's own arguments
+    target: Field  # what is learnt
+    columns: tuple[Field, ...] = ()  # further numbers that the loss reads
+
+
+def picture_rows(
+    inputs: ImageInputs, mean: tuple[float, ...], std: tuple[float, ...], columns: tuple[Field, ...] = ()
+) -> TrainRows:
+    """Rows of an image task: uint8[height, width, channels] as bytes in `image`, a class number in `label`.
+
+    `mean` and `std` are those of each channel's pixels in 0..1.
+    """
+    return TrainRows(
+        inputs=inputs,
+        fields=(Field("image", "uint8", (inputs.height, inputs.width, inputs.channels)),),
+        front=Part("sparknn_magic.training.network:Pixels", {"mean": tuple(mean), "std": tuple(std)}),
+        target=Field("label", "int64"),
+        columns=columns,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +67,23 @@ class TrainJob:
     folder: str  # run folder: events.jsonl, checkpoint.safetensors
     fingerprint: str  # of everything that decides the weights: a checkpoint of another one is not taken up
     architecture: Part
-    rows: PictureRows
-    outputs: int  # number of classes
+    rows: TrainRows
+    outputs: int  # numbers that the network gives for a row: as many as there are classes, or 1
     loss: Part
     optimizer: Part
     schedule: Part
     augment: tuple[Part, ...] = ()
+    target: Target = field(default_factory=Target)
+    figure: str = "accuracy"  # the name of what is reported beside the loss
+    measure: Part = field(default_factory=lambda: Part("sparknn_magic.training.figures:accuracy"))  # of each row
     epochs: int = 10
     batch_size: int = 256  # rows a rank takes in one step
     warmup: float = 0.0  # epochs
     precision: str = "auto"
     clip_norm: float | None = None
     patience: int | None = None  # epochs without a better `watch` before training ends; None: never
-    watch: str = "validation_accuracy"
+    watch: str = "validation_accuracy"  # the figure of an epoch that says which one is best
+    lower: bool = False  # less of it is better
     seed: int = 0
     device: str = "auto"
     threads: int = 1  # cores of a Spark task

@@ -1,45 +1,81 @@
-"""The network as it is trained and as it is exported: pixels in, logits out. Runs on executors.
+"""The network as it is trained and as it is exported: prepared rows in, logits or numbers out. Runs on executors.
 
-Shape suffixes: B batch, H height, W width, C channels, K classes.
+Shape suffixes: B batch, H height, W width, C channels, F numeric features, G categorical features.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sparknn_magic.plugin import Target, build_loss, load_ref
 from sparknn_magic.training.job import TrainJob
 
 
-class PixelNetwork(nn.Module):
-    """uint8[B, H, W, C] -> logits float32[B, K]: scaling to 0..1, augmentation in training, normalization, the body.
-
-    `body` is the architecture's own module; its state alone is what is saved.
-    """
+class Pixels(nn.Module):
+    """uint8[B, H, W, C] -> float32[B, C, H, W]: scaled to 0..1, augmented in training, normalized."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]):
+    def __init__(self, *, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
-        self.body = body
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
         self.augment: tuple[Callable[[Tensor], Tensor], ...] = ()
 
-    def forward(self, images_BHWC: Tensor) -> Tensor:
-        """Return the logits; augmentation acts in training mode only."""
+    def forward(self, images_BHWC: Tensor) -> tuple[Tensor]:
+        """Return the one argument of an image architecture."""
         x_BCHW = images_BHWC.permute(0, 3, 1, 2).float() / 255.0
         if self.training:
             for step in self.augment:
                 x_BCHW = step(x_BCHW)
-        return self.body((x_BCHW - self.mean) / self.std)
+        return ((x_BCHW - self.mean) / self.std,)
 
 
-def build_network(job: TrainJob) -> PixelNetwork:
+class Vectors(nn.Module):
+    """Numbers float32[B, F] and codes int[B, G], cleaned and scaled when they were prepared -> the same two."""
+
+    augment: tuple[Callable[[Tensor], Tensor], ...] = ()
+
+    def forward(self, numbers_BF: Tensor, codes_BG: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two arguments of a vector architecture."""
+        return numbers_BF, codes_BG.long()
+
+
+class Network(nn.Module):
+    """The front, which has no weights, and the architecture's own module, whose state alone is saved."""
+
+    def __init__(self, front: nn.Module, body: nn.Module, *, scalar: bool = False):
+        super().__init__()
+        self.front, self.body = front, body
+        self.scalar = scalar  # one number a row is learnt: float32[B] instead of [B, 1]
+
+    def forward(self, *fields: Tensor) -> Tensor:
+        """Prepared rows, one tensor a field -> logits float32[B, classes], or numbers float32[B]."""
+        outputs = self.body(*self.front(*fields))
+        return outputs[:, 0] if self.scalar else outputs
+
+
+def build_network(job: TrainJob) -> Network:
     """Build the network with its augmentation, on the CPU, its weights drawn under the job's seed."""
     torch.manual_seed(job.seed)
     body = job.architecture.build(job.rows.inputs, job.outputs)
-    network = PixelNetwork(body, job.rows.mean, job.rows.std)
-    network.augment = tuple(part.build() for part in job.augment)
-    return network
+    front = job.rows.front.build()
+    front.augment = tuple(part.build() for part in job.augment)
+    return Network(front, body, scalar=job.rows.target.dtype.startswith("float") and job.outputs == 1)
+
+
+def make_loss(job: TrainJob) -> Callable[..., Tensor]:
+    """Build the loss: a function of (outputs, target), and of columns of the row by name, to float32[B]."""
+    return _with_target(job.loss, job.target)
+
+
+def make_measure(job: TrainJob) -> Callable[[Tensor, Tensor], Tensor]:
+    """Build the function of (outputs, target) to the figure of each row: float32[B]."""
+    return _with_target(job.measure, job.target)
+
+
+def _with_target(part: Any, target: Target) -> Any:
+    return build_loss(load_ref(part.ref), target, part.options)

@@ -50,7 +50,7 @@ def run_rank(
         if reporter is not None:
             reporter.send("rows")
         splits = (TRAIN, VALIDATION)
-        training, validation = collect(batches, job.rows.inputs, splits, job.cache_bytes)
+        training, validation = collect(batches, job.rows, splits, job.cache_bytes)
         with _process_group(job, rank, world, host, gather):
             trainer = Trainer(job, place, training, validation, reporter)
             if reporter is not None:
@@ -84,7 +84,7 @@ def _results(trainer: Trainer, reporter: Reporter, seconds: float) -> Iterator[R
         "best_epoch": progress.best_epoch,
         "seconds": seconds,
         "device": _device_name(trainer.device),
-        "precision": str(trainer.dtype).removeprefix("torch."),
+        "precision": str(trainer.stepper.dtype).removeprefix("torch."),
         "stopped": progress.stopped,
         "resumed_from": trainer.resumed_from,
         "notes": reporter.notes,

@@ -24,7 +24,7 @@ from torch import nn
 
 from sparknn_magic import registry
 from sparknn_magic.plugin import ImageInputs, Part
-from sparknn_magic.training.job import TRAIN, PictureRows, TrainJob
+from sparknn_magic.training.job import TRAIN, TrainJob, picture_rows
 from sparknn_magic.training.worker import run_rank
 
 BATCH = 128
@@ -50,7 +50,7 @@ def ours(images: np.ndarray, labels: np.ndarray, threads: int) -> float:
             folder=folder,
             fingerprint="bench",
             architecture=RESNET8,
-            rows=PictureRows(INPUTS, (float(mean),), (float(std),)),
+            rows=picture_rows(INPUTS, (float(mean),), (float(std),)),
             outputs=10,
             loss=Part("sparknn_zoo.losses.cross_entropy:cross_entropy", {}),
             optimizer=Part("sparknn_zoo.optimizers.adamw:adamw", {}),

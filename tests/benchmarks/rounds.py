@@ -93,24 +93,13 @@ def small_cnn(classes: int = 10) -> nn.Module:
 
 def export(body: nn.Module, path: Path, size: int) -> Path:
     """Write the network as the product does: uint8[N, size, size, 3] -> probabilities, index."""
-    from sparknn_magic.export.graph import INPUT, OUTPUTS, Classifier, _quiet
-    from sparknn_magic.training.network import PixelNetwork
+    from sparknn_magic.export.graph import CLASSIFICATION, IMAGE, Classifier, export_onnx
+    from sparknn_magic.training.network import Network, Pixels
 
     torch.manual_seed(0)
-    model = Classifier(PixelNetwork(body, [0.5] * 3, [0.25] * 3)).eval()
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    with _quiet():
-        torch.onnx.export(
-            model,
-            (example,),
-            str(path),
-            dynamo=True,
-            external_data=False,
-            input_names=[INPUT],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
-            optimize=True,
-        )
+    model = Classifier(Network(Pixels(mean=[0.5] * 3, std=[0.25] * 3), body)).eval()
+    example = {IMAGE: torch.zeros(2, size, size, 3, dtype=torch.uint8)}
+    export_onnx(model, example, CLASSIFICATION, path, {})
     return path
 
 

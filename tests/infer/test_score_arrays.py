@@ -137,7 +137,7 @@ def test_a_file_that_is_no_model_is_said_in_a_line(tmp_path):
 
 def test_pictures_that_the_model_cannot_take_are_said_in_a_line(tmp_path):
     file = write_model(tmp_path, height=9, width=9)
-    with pytest.raises(InferenceError, match=r"the model does not run on \(23, 4, 5, 3\) uint8: ") as raised:
+    with pytest.raises(InferenceError, match=r"the model does not run on image uint8\[23, 4, 5, 3\]: ") as raised:
         list(predict(iter([pa.array(ENCODED)]), job(file), str(file)))
     assert "\n" not in str(raised.value)
 

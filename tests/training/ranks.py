@@ -11,7 +11,7 @@ import pyarrow as pa
 from safetensors.torch import load
 
 from sparknn_magic.plugin import ImageInputs, Part
-from sparknn_magic.training.job import TRAIN, VALIDATION, PictureRows, TrainJob
+from sparknn_magic.training.job import TRAIN, VALIDATION, TrainJob, picture_rows
 from sparknn_magic.training.worker import run_rank
 
 INPUTS = ImageInputs(1, 12, 12)
@@ -23,8 +23,8 @@ def job(folder: Any, **changes: Any) -> TrainJob:
         "attempt": "a",
         "folder": str(folder),
         "fingerprint": "f",
-        "architecture": Part("sparknn_zoo.vision.mlp:mlp", {"width": 16, "depth": 1}),
-        "rows": PictureRows(INPUTS, (0.5,), (0.3,)),
+        "architecture": Part("sparknn_zoo.vector.mlp:mlp", {"width": 16, "depth": 1}),
+        "rows": picture_rows(INPUTS, (0.5,), (0.3,)),
         "outputs": 3,
         "loss": Part("sparknn_zoo.losses.cross_entropy:cross_entropy", {}),
         "optimizer": Part("sparknn_zoo.optimizers.adamw:adamw", {"lr": 0.01}),

@@ -134,7 +134,7 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path):
     # The validation labels are shuffled: nothing learnt helps there, and the loss soon gets worse.
     noise = rows(60, seed=3, split=VALIDATION)
     wrong = noise.set_column(2, "label", pa.array((noise.column("label").to_numpy() + 1) % 3, pa.int32()))
-    done = fit(job(tmp_path, epochs=30, patience=2, watch="validation_loss"), [rows(200), wrong])
+    done = fit(job(tmp_path, epochs=30, patience=2, watch="validation_loss", lower=True), [rows(200), wrong])
     losses = [e["validation_loss"] for e in done.history]
     assert done.said["stopped"] == "early stopping"
     assert len(losses) < 30

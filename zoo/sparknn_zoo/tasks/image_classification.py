@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic import registry
-from sparknn_magic.plugin import Part, task
+from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.task import Task
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.data.spark import Inspected, Plan, Prepared
+    from sparknn_magic.infer.job import InferJob
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
-    from sparknn_magic.training.job import PictureRows, TrainJob
+    from sparknn_magic.training.job import TrainJob, TrainRows
 
 PARITY_ROWS = 512
 PARITY_BYTES = 2**26  # of pictures that are brought to the driver for the parity check
+EXAMPLE_ROWS = 2  # the exporter takes a batch of 1 for a fixed size
 EXAMPLES = 12  # right and wrong ones each, in the report
 
 
@@ -27,8 +29,6 @@ class ImageClassification(Task):
 
     default_loss = "cross_entropy"
     watch = "validation_accuracy"
-    column = "image"
-    label = "label"
 
     def plan(
         self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]
@@ -50,11 +50,27 @@ class ImageClassification(Task):
 
         return prepare(plan, folder, fresh=fresh)
 
-    def training_rows(self, prepared: "Prepared") -> "PictureRows":
+    def training_rows(self, prepared: "Prepared") -> "TrainRows":
         """Return the size of the pictures and the statistics that normalize them."""
-        from sparknn_magic.training.job import PictureRows
+        from sparknn_magic.training.job import picture_rows
 
-        return PictureRows(prepared.inputs, prepared.mean, prepared.std)
+        return picture_rows(prepared.inputs, prepared.mean, prepared.std)
+
+    def target(self, prepared: "Prepared") -> Target:
+        """Return the classes and how many training rows each has."""
+        return Target(prepared.classes, tuple(prepared.class_rows[name] for name in prepared.classes))
+
+    def describe(self, prepared: "Prepared") -> dict[str, Any]:
+        """Return the classes, the size of a picture, and the pixels' mean and deviation."""
+        return {
+            "classes": list(prepared.classes),
+            "input": {key: getattr(prepared.inputs, key) for key in ("height", "width", "channels")},
+            "statistics": {"mean": list(prepared.mean), "std": list(prepared.std)},
+        }
+
+    def columns(self, meta: Mapping[str, Any]) -> list[str]:
+        """Return the one column of pictures."""
+        return [meta["spec"]["data"]["image"]]
 
     def export(
         self,
@@ -65,31 +81,42 @@ class ImageClassification(Task):
         folder: Path,
         meta: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Write model.onnx (uint8[N,H,W,C] -> probabilities float32[N,K], index int64[N]) and model.safetensors.
+        """Write model.onnx (uint8[N,H,W,C] -> probabilities float32[N,K], index int64[N], features) and the weights.
 
         Parity is checked on validation rows, or on training rows where there are none.
         """
+        import torch
+
         from sparknn_magic.bundle.folder import MODEL, WEIGHTS
         from sparknn_magic.data.spark import TRAIN, VALIDATION, sample_rows
-        from sparknn_magic.export.graph import export_onnx, trained_classifier
-        from sparknn_magic.export.parity import check_parity
+        from sparknn_magic.export.graph import CLASSIFICATION, IMAGE, Classifier, export_onnx, trained_network
+        from sparknn_magic.export.parity import compare_probabilities, run_onnx, run_torch
 
-        classifier = trained_classifier(job, weights)
+        classifier = Classifier(trained_network(job, weights)).eval()
         steps = [{"name": step["name"], "options": step["options"]} for step in meta["preprocess"]]
         metadata = {key: meta[key] for key in ("name", "task", "classes", "input")} | {"preprocess": steps}
-        opset = export_onnx(classifier, job, folder / MODEL, metadata)
-        (folder / WEIGHTS).write_bytes(weights)
         inputs = prepared.inputs
         limit = min(PARITY_ROWS, PARITY_BYTES // (inputs.height * inputs.width * inputs.channels) + 1)
         split = VALIDATION if prepared.rows["validation"] else TRAIN
-        images, labels = sample_rows(prepared, spark, split, limit)
-        return {"opset": opset, "parity": check_parity(classifier, folder / MODEL, images, labels)}
-
-    def inference(self, meta: Mapping[str, Any]) -> tuple[Part, Part]:
-        """Return the reader of picture columns and the writer of the prediction struct."""
-        return _reader(meta), Part(
-            "sparknn_magic.infer.worker:classification_writer", {"classes": list(meta["classes"])}
+        pixels, labels = sample_rows(prepared, spark, split, limit)
+        images = {IMAGE: pixels}
+        opset = export_onnx(
+            classifier,
+            {IMAGE: torch.zeros(EXAMPLE_ROWS, *pixels.shape[1:], dtype=torch.uint8)},
+            CLASSIFICATION,
+            folder / MODEL,
+            metadata,
         )
+        (folder / WEIGHTS).write_bytes(weights)
+        here, there = run_torch(classifier, images), run_onnx(folder / MODEL, images)
+        return {"opset": opset, "parity": compare_probabilities(here, there, labels)}
+
+    def inference(self, meta: Mapping[str, Any]) -> "InferJob":
+        """Return the reader of picture columns and the writer of the prediction struct."""
+        from sparknn_magic.infer.job import InferJob
+
+        write = Part("sparknn_magic.infer.worker:classification_writer", {"classes": list(meta["classes"])})
+        return InferJob(digest="", read=_reader(meta), write=write)
 
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return accuracy, precision, recall, F1, log loss, top-5 and the confusion matrix, by Spark."""
