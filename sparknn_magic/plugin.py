@@ -131,6 +131,10 @@ class Item:
         """The tasks it serves; empty: any."""
         return (self.task,) if isinstance(self.task, str) else self.task or ()
 
+    def serves(self, task: str) -> bool:
+        """Return whether it can be used for a task; `vector_regression` is `vector-regression`."""
+        return not self.tasks or _folded(task) in map(_folded, self.tasks)
+
     @property
     def ref(self) -> str:
         """`module:attribute`, by which an executor finds the function again."""
@@ -152,6 +156,10 @@ class Part:
     def build(self, *args: Any) -> Any:
         """Import the function and call it with these options."""
         return load_ref(self.ref)(*args, **self.options)
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def load_ref(ref: str) -> Any:

@@ -115,12 +115,7 @@ def select(what: str | None = None) -> tuple[list[Item], list[Failure]]:
             f"there is no task or kind '{what}'.{did_you_mean(what, known)}", hint=f"Known: {', '.join(known)}."
         )
     items, failures = load_all()
-    return [item for item in items if serves(item, what)], failures
-
-
-def serves(item: Item, task: str) -> bool:
-    """Return whether a plugin can be used for a task."""
-    return not item.tasks or fold(task) in {fold(name) for name in item.tasks}
+    return [item for item in items if item.serves(what)], failures
 
 
 def find(name: str) -> Item:

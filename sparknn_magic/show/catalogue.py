@@ -69,8 +69,13 @@ def zoo_groups(items: Iterable[Item]) -> dict[str, list[Item]]:
     """Return the items by heading, `architectures for image-classification`, in the order in which they come."""
     groups: dict[str, list[Item]] = {}
     for item in items:
-        groups.setdefault(plural(item.kind) + (f" for {plain(item.task)}" if item.task else ""), []).append(item)
+        groups.setdefault(plural(item.kind) + (f" for {_tasks(item)}" if item.tasks else ""), []).append(item)
     return groups
+
+
+def _tasks(item: Item) -> str:
+    *others, last = (plain(task) for task in item.tasks)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def zoo_columns(items: Sequence[Item], *, many_packages: bool) -> list[tuple[str, list[str]]]:
@@ -87,7 +92,7 @@ def zoo_columns(items: Sequence[Item], *, many_packages: bool) -> list[tuple[str
 def brief(summary: str) -> str:
     """Return a summary without the shapes, which are the same in a whole group: those are in the item's help."""
     words = re.sub(r"^float32\[[^]]*\][^>]*-> the same shape[,:] *", "", summary)
-    return re.sub(r": float32\[.*$", "", words).rstrip(".")
+    return re.sub(r": (numbers )?float32\[.*$", "", words).rstrip(".")
 
 
 def zoo_table(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
@@ -150,7 +155,7 @@ def _facts_block(item: Item) -> str:
         notes["parameters"] += f" ({options_text(at)})"
         del notes["at"]
     facts = [
-        ("task", item.task),
+        ("task", ", ".join(item.tasks)),
         ("dynamic axes", ", ".join(item.dynamic) if item.kind == "architecture" else None),
         *notes.items(),
         ("source", item.source),
@@ -164,12 +169,11 @@ def example_cell(item: Item) -> str:
     """Return a whole cell that uses the item, with its main or its first option written out."""
     if item.kind == "sample":
         return f'import sparknn_magic\n\nrows = sparknn_magic.sample("{item.name}", spark)'
-    head = [
-        "%%sparknn train my_model",
-        f"task: {item.name if item.kind == 'task' else item.task or 'image-classification'}",
-    ]
-    head += ["data:", "  train: SELECT image, label FROM my_table"]
-    written, model = _written(item), ["model: resnet8"]
+    task = item.name if item.kind == "task" else next(iter(item.tasks), "image-classification")
+    pictures = task.startswith("image-")
+    rows = "SELECT image, label FROM my_table" if pictures else "my_table"
+    head = ["%%sparknn train my_model", f"task: {task}", "data:", f"  train: {rows}"]
+    written, model = _written(item), ["model: resnet8" if pictures else "model: mlp"]
     places = {
         "architecture": [f"model: {written}" if ": " not in written else f"model:\n  {written}"],
         "layer": ["model:", f"- {written}"],

@@ -84,7 +84,7 @@ def _default_loss(task: Item, experiment: Experiment) -> Step:
 def _step(experiment: Experiment, task: Item, kind: str, spec: Step, path: Path) -> ResolvedStep:
     named = (*path, spec.name)  # of `resize: 32` the key, of a bare `resize` the value
     item = _get(experiment, kind, spec.name, named)
-    if not registry.serves(item, task.name):
+    if not item.serves(task.name):
         raise experiment.error(
             named,
             f"the {kind} '{item.name}' is for {' and '.join(item.tasks)}, not for {task.name}.",
