@@ -36,7 +36,7 @@ def classification_metrics(
     Raises: DataError where a column is missing or of the wrong type, where no row counts, or where the predictions
     are not of these classes.
     """
-    truth = _column(predictions, label).cast("string")
+    truth = whole_column(predictions, label).cast("string")
     guess = _prediction(predictions, prediction)
     rows = _numbered(predictions, truth, guess, list(classes))
     table = _counts(rows, len(classes)).toArrow().to_pydict()
@@ -136,7 +136,7 @@ def _example(rows: DataFrame, where: Column, column: str) -> str | None:
 
 def _prediction(predictions: DataFrame, name: str) -> Column:
     """Return the prediction column after a look at its type."""
-    column = _column(predictions, name)
+    column = whole_column(predictions, name)
     kind = predictions.select(column.alias("p")).schema["p"].dataType
     fields = kind.fieldNames() if isinstance(kind, StructType) else []
     missing = [f for f in ("label", "probabilities", "error") if f not in fields]
@@ -148,7 +148,7 @@ def _prediction(predictions: DataFrame, name: str) -> Column:
     return column
 
 
-def _column(frame: DataFrame, name: str) -> Column:
+def whole_column(frame: DataFrame, name: str) -> Column:
     """Return a column by its whole name: dots, spaces and backticks in it are part of the name."""
     same = [c for c in frame.columns if c == name] or [c for c in frame.columns if c.lower() == name.lower()]
     if not same:
