@@ -18,7 +18,7 @@ What each kind of function takes and returns:
 | architecture | `f(inputs, outputs, *, options)` | `torch.nn.Module` |
 | layer | `f(shape, *, options)`, the shape of a row | `torch.nn.Module` of a batch of such rows |
 | preprocessor of pictures | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
-| preprocessor of vectors | `f(*, options)` | a `ColumnStep` |
+| preprocessor of vectors | `f(*, options)` | a `ColumnStep` or a `CategoryStep` |
 | augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same, by torch's global generator |
 | loss | `f(*, options)` or `f(target, *, options)`, a `Target` | a function of (outputs, target) to float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
@@ -27,11 +27,17 @@ What each kind of function takes and returns:
 | task | a class | see `sparknn_magic.task.Task` |
 
 The keyword-only options, with their annotations and defaults, are the item's schema.
+
+A function with a decorator in a notebook's cell (or in the script that runs) is found by its name without any entry
+point, and travels to executors by value. Every decorator also takes `licence=`, of the code and of weights that it
+brings (default: the package's), and `requires=`, such as "sparknn-magic>=0.3", checked before the item is used.
+`sparknn_magic.testing.check_plugin(f)` tells whether an item keeps to what this page says.
 """
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -88,6 +94,8 @@ class ColumnStep:
     """A step on numeric columns: fitted by Spark, applied to training rows and, inside the ONNX graph, to raw ones."""
 
     aggregates: Mapping[str, str] = {}  # SQL aggregates of a column `x` by name: {"mean": "avg(x)"}
+    columns: Sequence[str] | None = None  # the only ones it works on; None: all
+    drops: bool = False  # rows that have no value in one of its columns are left out
 
     def apply(self, xp: Any, x: Any, fitted: Mapping[str, Any]) -> Any:
         """float64[rows, columns], missing values NaN -> the same shape.
@@ -96,6 +104,15 @@ class ColumnStep:
         `fitted` has for each aggregate its values, float64[columns].
         """
         raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryStep:
+    """How categorical columns enter the network: as a one-hot vector or as an embedding of their codes."""
+
+    width: int | None = None  # of the embedding; 0: one-hot; None: by the number of codes
+    most: int = 10_000  # categories of a column, the most frequent ones; all others share code 0
+    columns: Sequence[str] | None = None  # the only ones it is for; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +142,7 @@ class Item:
     main: str | None = None  # the option that a bare value sets: `resize: 32` is `resize: {size: 32}`
     dynamic: tuple[str, ...] = ("batch",)  # named axes that may change from call to call
     notes: Mapping[str, Any] = field(default_factory=dict)  # facts for the catalogue, e.g. parameters in the paper
+    requires: str = ""  # what must be installed, such as "sparknn-magic>=0.3"
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -146,16 +164,45 @@ class Item:
         return (self.build.__doc__ or "").strip().split("\n")[0]
 
 
+class Code:
+    """A function that executors cannot import, by value: made by `shipping.part_of` from what the notebook defines.
+
+    Only the driver's own jobs carry it, never a model folder. As text, and so in every fingerprint, it is its digest.
+    """
+
+    __slots__ = ("digest", "pickled")
+
+    def __init__(self, digest: str, pickled: bytes):
+        self.digest, self.pickled = digest, pickled
+
+    def __repr__(self) -> str:
+        return f"Code({self.digest})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Code) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __deepcopy__(self, memo: Any) -> "Code":  # dataclasses.asdict copies what a job holds
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A plugin with its options, as it travels to executors: plain values only."""
+    """A plugin with its options, as it travels to executors: plain values, and code where there is no other way."""
 
     ref: str  # module:attribute
     options: Mapping[str, Any] = field(default_factory=dict)
+    code: Code | None = None  # of what cannot be imported by its ref
+
+    def load(self) -> Any:
+        """Return the function: imported, or taken from its code."""
+        return load_ref(self.ref) if self.code is None else pickle.loads(self.code.pickled)
 
     def build(self, *args: Any) -> Any:
-        """Import the function and call it with these options."""
-        return load_ref(self.ref)(*args, **self.options)
+        """Call the function with these options."""
+        return self.load()(*args, **self.options)
 
 
 def _folded(name: str) -> str:
@@ -194,64 +241,109 @@ def architecture(
     licence: str = "Apache-2.0",
     dynamic: tuple[str, ...] = ("batch",),
     notes: Mapping[str, Any] | None = None,
+    requires: str = "",
 ) -> Callable[[F], F]:
     """Mark `f(inputs, outputs, *, options) -> torch.nn.Module` as an architecture; its source is required."""
     facts = {"task": task, "source": source, "licence": licence, "dynamic": dynamic, "notes": notes or {}}
-    return _decorator("architecture", name, **facts)
+    return _decorator("architecture", name, **facts, requires=requires)
 
 
-def layer(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def layer(
+    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
+) -> Callable[[F], F]:
     """Mark `f(shape, *, options) -> torch.nn.Module` as a layer that a cell's `model:` list can name.
 
     `shape` is that of one row: (channels, height, width), (steps, features) or (features,).
     """
-    return _decorator("layer", name, source=source, main=main)
+    return _decorator("layer", name, source=source, main=main, licence=licence, requires=requires)
 
 
-def preprocessor(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def preprocessor(
+    name: str,
+    *,
+    task: str | tuple[str, ...] | None = None,
+    source: str = "",
+    main: str | None = None,
+    licence: str = "",
+    requires: str = "",
+) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a function of one row's value; it runs on executors, in training and inference."""
-    return _decorator("preprocessor", name, task=task, source=source, main=main)
+    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
+    return _decorator("preprocessor", name, **facts)
 
 
-def augmentation(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def augmentation(
+    name: str,
+    *,
+    task: str | tuple[str, ...] | None = None,
+    source: str = "",
+    main: str | None = None,
+    licence: str = "",
+    requires: str = "",
+) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a function of float32[N, C, H, W] in 0..1; it runs in the training worker."""
-    return _decorator("augmentation", name, task=task, source=source, main=main)
+    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
+    return _decorator("augmentation", name, **facts)
 
 
-def loss(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def loss(
+    name: str,
+    *,
+    task: str | tuple[str, ...] | None = None,
+    source: str = "",
+    main: str | None = None,
+    licence: str = "",
+    requires: str = "",
+) -> Callable[[F], F]:
     """Mark `f(*, options)` or `f(target, *, options)` returning a function of (outputs, target) to float32[N].
 
     `target` is a `Target`. Where the function has an attribute `columns`, names of numeric columns of the row, it gets
     these too, by name: `loss(outputs, target, price=...)`.
     """
-    return _decorator("loss", name, task=task, source=source, main=main)
+    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
+    return _decorator("loss", name, **facts)
 
 
-def metric(name: str, *, task: str | None = None, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def metric(
+    name: str,
+    *,
+    task: str | tuple[str, ...] | None = None,
+    source: str = "",
+    main: str | None = None,
+    licence: str = "",
+    requires: str = "",
+) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a Spark aggregate over the predictions."""
-    return _decorator("metric", name, task=task, source=source, main=main)
+    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
+    return _decorator("metric", name, **facts)
 
 
-def optimizer(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def optimizer(
+    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
+) -> Callable[[F], F]:
     """Mark `f(parameters, *, options)` returning a `torch.optim.Optimizer`."""
-    return _decorator("optimizer", name, source=source, main=main)
+    return _decorator("optimizer", name, source=source, main=main, licence=licence, requires=requires)
 
 
-def schedule(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def schedule(
+    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
+) -> Callable[[F], F]:
     """Mark `f(steps, epoch_steps, *, options)` returning a function of the step to the learning rate's factor."""
-    return _decorator("schedule", name, source=source, main=main)
+    return _decorator("schedule", name, source=source, main=main, licence=licence, requires=requires)
 
 
-def tracker(name: str, *, source: str = "", main: str | None = None) -> Callable[[F], F]:
+def tracker(
+    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
+) -> Callable[[F], F]:
     """Mark a function that receives the run's events."""
-    return _decorator("tracker", name, source=source, main=main)
+    return _decorator("tracker", name, source=source, main=main, licence=licence, requires=requires)
 
 
-def sample(name: str, *, source: str, licence: str, task: str | None = None) -> Callable[[F], F]:
+def sample(name: str, *, source: str, licence: str, task: str | None = None, requires: str = "") -> Callable[[F], F]:
     """Mark `f()` returning a dict of split to a Parquet file's path in the package: real rows to try things on."""
-    return _decorator("sample", name, source=source, licence=licence, task=task)
+    return _decorator("sample", name, source=source, licence=licence, task=task, requires=requires)
 
 
-def task(name: str, *, source: str = "") -> Callable[[F], F]:
+def task(name: str, *, source: str = "", licence: str = "", requires: str = "") -> Callable[[F], F]:
     """Mark a subclass of `sparknn_magic.task.Task`."""
-    return _decorator("task", name, source=source)
+    return _decorator("task", name, source=source, licence=licence, requires=requires)

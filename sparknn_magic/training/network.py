@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparknn_magic.plugin import Target, build_loss, load_ref
+from sparknn_magic.plugin import Target, build_loss
 from sparknn_magic.training.job import TrainJob
 
 
@@ -78,4 +78,4 @@ def make_measure(job: TrainJob) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _with_target(part: Any, target: Target) -> Any:
-    return build_loss(load_ref(part.ref), target, part.options)
+    return build_loss(part.load(), target, part.options)
