@@ -236,7 +236,8 @@ def _loaded(wanted: Iterable[tuple[str, Claim]]) -> tuple[list[Item], list[Failu
 
 def _strange_groups() -> list[Failure]:
     """Return the entry points of groups that nobody reads: sparknn.architecture, say, without its s."""
-    strange = [e for e in entry_points() if e.group.startswith("sparknn.") and e.group not in GROUPS.values()]
+    groups = [g for g in entry_points().groups if g.startswith("sparknn.") and g not in GROUPS.values()]
+    strange = [entry for group in groups for entry in entry_points(group=group)]
     return [
         Failure(
             "plugin",
@@ -268,11 +269,6 @@ def select(what: str | None = None) -> tuple[list[Item], list[Failure]]:
     raise UnknownName(
         f"there is no task or kind '{what}'.{did_you_mean(what, known)}", hint=f"Known: {', '.join(known)}."
     )
-
-
-def serves(item: Item, task: str) -> bool:
-    """Return whether a plugin can be used for a task."""
-    return not item.tasks or fold(task) in {fold(name) for name in item.tasks}
 
 
 def of_package(package: str) -> tuple[list[Item], list[Failure]]:
@@ -326,5 +322,5 @@ def licence(item: Item) -> str:
     entry = next((e for e in _entries(GROUPS[item.kind]) if e.value == item.ref), None)
     if entry is None or entry.dist is None:
         return ""
-    said = (entry.dist.metadata.get(key) for key in ("License-Expression", "License"))
-    return next(filter(None, said), "").split("\n")[0]
+    facts = entry.dist.metadata.json
+    return str(facts.get("license_expression") or facts.get("license") or "").split("\n")[0]

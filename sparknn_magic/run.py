@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparknn_magic import shipping
 from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
 from sparknn_magic.errors import SparkNNError, did_you_mean
 from sparknn_magic.model import Model
@@ -287,8 +288,8 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
         "task": checked.experiment.task,
         "spec": checked.experiment.to_dict(),
         **checked.task.describe(prepared),
-        "preprocess": [_described(step.item, step.part) for step in checked.resolved.preprocess],
-        "model": _described(model.item, model.part)
+        "preprocess": [shipping.describe(step.item, step.part) for step in checked.resolved.preprocess],
+        "model": shipping.describe(model.item, model.part)
         | {"parameters": parameters, "source": model.item.source, "licence": model.item.licence},
         "training": training
         | {
@@ -300,10 +301,6 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
         },
         "rows": dict(prepared.rows) | {"dropped": prepared.dropped},
     }
-
-
-def _described(item: Any, part: Part) -> dict[str, Any]:
-    return {"name": item.name, "ref": part.ref, "options": dict(part.options)}
 
 
 def _evaluate(checked: Checked, meta: dict[str, Any], folder: Path, report: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Plan(RowsPlan):
 
     def preparation(self) -> list[Any]:
         """Return the shape of raw pixels and the steps."""
-        steps = [[step.ref, dict(step.options)] for step in self.steps]
+        steps = [[step.ref, dict(step.options), str(step.code)] for step in self.steps]
         return [self.experiment.to_dict()["data"].get("shape"), steps]
 
 

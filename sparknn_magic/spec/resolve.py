@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, UnknownName
 from sparknn_magic.plugin import Item, Part, Target, build_loss
+from sparknn_magic.shipping import part_of
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.marks import Path
 from sparknn_magic.spec.models import Step
@@ -31,10 +33,10 @@ class ResolvedStep:
     item: Item
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def part(self) -> Part:
         """What travels to executors."""
-        return Part(self.item.ref, dict(self.options))
+        return part_of(self.item, self.options)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknn_magic import registry
 from sparknn_magic.plugin import Part, Target, task
+from sparknn_magic.shipping import described_part
 from sparknn_magic.task import Task
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ class ImageClassification(Task):
 
 
 def _reader(meta: Mapping[str, Any]) -> Part:
-    # By name from the installed plugins, never by a module path that a model folder brings along.
-    steps = [Part(registry.get("preprocessor", step["name"]).ref, step["options"]) for step in meta["preprocess"]]
+    steps = [described_part("preprocessor", step) for step in meta["preprocess"]]
     shape = meta["spec"]["data"].get("shape")
     return Part("sparknn_magic.data.worker:image_reader", {"steps": steps, **meta["input"], "shape": shape})
 
