@@ -29,8 +29,9 @@ What each kind of function takes and returns:
 The keyword-only options, with their annotations and defaults, are the item's schema.
 
 A function with a decorator in a notebook's cell (or in the script that runs) is found by its name without any entry
-point, and travels to executors by value. Every decorator also takes `licence=`, of the code and of weights that it
-brings (default: the package's), and `requires=`, such as "sparknn-magic>=0.3", checked before the item is used.
+point, and travels to executors by value. Every decorator also takes `source=`, `licence=`, of the code and of weights
+that it brings (default: the package's), `requires=`, such as "sparknn-magic>=0.3", checked before the item is used, and
+`example=`, options that work, for the help and for the check of an item whose options have no defaults.
 `sparknn_magic.testing.check_plugin(f)` tells whether an item keeps to what this page says.
 """
 
@@ -39,7 +40,7 @@ import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar, Unpack
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,6 +144,7 @@ class Item:
     dynamic: tuple[str, ...] = ("batch",)  # named axes that may change from call to call
     notes: Mapping[str, Any] = field(default_factory=dict)  # facts for the catalogue, e.g. parameters in the paper
     requires: str = ""  # what must be installed, such as "sparknn-magic>=0.3"
+    example: Mapping[str, Any] = field(default_factory=dict)  # options that work, as a cell writes them
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -225,12 +227,24 @@ def build_loss(build: Callable[..., Any], target: Target, options: Mapping[str, 
     return build(target, **options) if asks else build(**options)
 
 
+class Facts(TypedDict, total=False):
+    """What every decorator takes."""
+
+    source: str  # the paper or page it comes from
+    licence: str  # of the code, and of the weights where it brings any; default: the package's
+    requires: str  # what must be installed, such as "sparknn-magic>=0.3"
+    example: Mapping[str, Any]  # options that work, as a cell writes them
+
+
 def _decorator(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
     def mark(build: F) -> F:
         build.__sparknn__ = Item(kind, name, build, **facts)  # type: ignore[attr-defined]
         return build
 
     return mark
+
+
+Tasks = str | tuple[str, ...] | None
 
 
 def architecture(
@@ -242,108 +256,65 @@ def architecture(
     dynamic: tuple[str, ...] = ("batch",),
     notes: Mapping[str, Any] | None = None,
     requires: str = "",
+    example: Mapping[str, Any] | None = None,
 ) -> Callable[[F], F]:
     """Mark `f(inputs, outputs, *, options) -> torch.nn.Module` as an architecture; its source is required."""
-    facts = {"task": task, "source": source, "licence": licence, "dynamic": dynamic, "notes": notes or {}}
-    return _decorator("architecture", name, **facts, requires=requires)
+    facts = {"source": source, "licence": licence, "requires": requires, "example": example or {}}
+    return _decorator("architecture", name, task=task, dynamic=dynamic, notes=notes or {}, **facts)
 
 
-def layer(
-    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
-) -> Callable[[F], F]:
+def layer(name: str, *, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(shape, *, options) -> torch.nn.Module` as a layer that a cell's `model:` list can name.
 
     `shape` is that of one row: (channels, height, width), (steps, features) or (features,).
     """
-    return _decorator("layer", name, source=source, main=main, licence=licence, requires=requires)
+    return _decorator("layer", name, main=main, **facts)
 
 
-def preprocessor(
-    name: str,
-    *,
-    task: str | tuple[str, ...] | None = None,
-    source: str = "",
-    main: str | None = None,
-    licence: str = "",
-    requires: str = "",
-) -> Callable[[F], F]:
+def preprocessor(name: str, *, task: Tasks = None, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a function of one row's value; it runs on executors, in training and inference."""
-    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
-    return _decorator("preprocessor", name, **facts)
+    return _decorator("preprocessor", name, task=task, main=main, **facts)
 
 
-def augmentation(
-    name: str,
-    *,
-    task: str | tuple[str, ...] | None = None,
-    source: str = "",
-    main: str | None = None,
-    licence: str = "",
-    requires: str = "",
-) -> Callable[[F], F]:
+def augmentation(name: str, *, task: Tasks = None, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a function of float32[N, C, H, W] in 0..1; it runs in the training worker."""
-    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
-    return _decorator("augmentation", name, **facts)
+    return _decorator("augmentation", name, task=task, main=main, **facts)
 
 
-def loss(
-    name: str,
-    *,
-    task: str | tuple[str, ...] | None = None,
-    source: str = "",
-    main: str | None = None,
-    licence: str = "",
-    requires: str = "",
-) -> Callable[[F], F]:
+def loss(name: str, *, task: Tasks = None, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(*, options)` or `f(target, *, options)` returning a function of (outputs, target) to float32[N].
 
     `target` is a `Target`. Where the function has an attribute `columns`, names of numeric columns of the row, it gets
     these too, by name: `loss(outputs, target, price=...)`.
     """
-    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
-    return _decorator("loss", name, **facts)
+    return _decorator("loss", name, task=task, main=main, **facts)
 
 
-def metric(
-    name: str,
-    *,
-    task: str | tuple[str, ...] | None = None,
-    source: str = "",
-    main: str | None = None,
-    licence: str = "",
-    requires: str = "",
-) -> Callable[[F], F]:
+def metric(name: str, *, task: Tasks = None, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a Spark aggregate over the predictions."""
-    facts = {"task": task, "source": source, "main": main, "licence": licence, "requires": requires}
-    return _decorator("metric", name, **facts)
+    return _decorator("metric", name, task=task, main=main, **facts)
 
 
-def optimizer(
-    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
-) -> Callable[[F], F]:
+def optimizer(name: str, *, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(parameters, *, options)` returning a `torch.optim.Optimizer`."""
-    return _decorator("optimizer", name, source=source, main=main, licence=licence, requires=requires)
+    return _decorator("optimizer", name, main=main, **facts)
 
 
-def schedule(
-    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
-) -> Callable[[F], F]:
+def schedule(name: str, *, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(steps, epoch_steps, *, options)` returning a function of the step to the learning rate's factor."""
-    return _decorator("schedule", name, source=source, main=main, licence=licence, requires=requires)
+    return _decorator("schedule", name, main=main, **facts)
 
 
-def tracker(
-    name: str, *, source: str = "", main: str | None = None, licence: str = "", requires: str = ""
-) -> Callable[[F], F]:
+def tracker(name: str, *, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark a function that receives the run's events."""
-    return _decorator("tracker", name, source=source, main=main, licence=licence, requires=requires)
+    return _decorator("tracker", name, main=main, **facts)
 
 
-def sample(name: str, *, source: str, licence: str, task: str | None = None, requires: str = "") -> Callable[[F], F]:
+def sample(name: str, *, source: str, licence: str, task: Tasks = None, requires: str = "") -> Callable[[F], F]:
     """Mark `f()` returning a dict of split to a Parquet file's path in the package: real rows to try things on."""
-    return _decorator("sample", name, source=source, licence=licence, task=task, requires=requires)
+    return _decorator("sample", name, task=task, source=source, licence=licence, requires=requires)
 
 
-def task(name: str, *, source: str = "", licence: str = "", requires: str = "") -> Callable[[F], F]:
+def task(name: str, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark a subclass of `sparknn_magic.task.Task`."""
-    return _decorator("task", name, source=source, licence=licence, requires=requires)
+    return _decorator("task", name, **facts)
