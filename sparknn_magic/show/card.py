@@ -1,53 +1,39 @@
 """The model card: the README.md of a bundle, for whoever is handed the folder and nothing else."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sparknn_magic.show import card_columns, card_pictures
+from sparknn_magic.show.markdown import code_block, escaped, fenced, table
 from sparknn_magic.show.text import parity_text, rows_text
 from sparknn_magic.show.words import (
     amount,
     count,
     duration,
     figure,
+    number,
     percent,
     plain,
     plural,
-    shape_text,
     size,
     step_text,
     yaml_text,
 )
 
+__all__ = ["code_block", "escaped", "model_card"]
+
 MOST_CLASSES = 200  # named in the card; model.onnx holds all of them
-
-SNIPPET = """\
-import json
-
-import numpy as np
-import onnxruntime
-from PIL import Image
-
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-
-picture = Image.new("RGB", (640, 480), "white")  # yours: Image.open("photo.jpg")
-picture = picture.convert("{mode}").resize(({width}, {height}))  # stands for the preprocessing listed below
-image = np.asarray(picture, dtype=np.uint8).reshape(1, {height}, {width}, {channels})
-
-probabilities, index = session.run(["probabilities", "index"], {{"image": image}})
-print(classes[index[0]], float(probabilities[0, index[0]]))
-"""
 
 
 def model_card(meta: Mapping[str, Any]) -> str:
     """Return the card of a bundle's meta as Markdown: what the model is, how to run it, how good it is."""
+    kind = card_pictures if "height" in meta["input"] else card_columns
     sections = [
         _what(meta),
-        "## Use it\n\nWith ONNX Runtime, NumPy and Pillow alone:\n\n" + _fenced(_snippet(meta), "python"),
-        _on_spark(),
-        _interface(meta),
-        _before(meta),
+        f"## Use it\n\nWith {kind.NEEDS} alone:\n\n" + fenced(kind.snippet(meta), "python"),
+        _on_spark(kind.ROWS),
+        kind.interface(meta),
+        kind.before(meta),
         _quality(meta),
         _training(meta),
         _classes(meta.get("classes") or []),
@@ -56,38 +42,10 @@ def model_card(meta: Mapping[str, Any]) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def code_block(markdown: str, language: str = "python", nth: int = 0) -> str:
-    """Return the text of the nth fenced block of that language in a Markdown text.
-
-    Raises: ValueError where there are not so many.
-    """
-    blocks = re.findall(rf"^(`{{3,}}){re.escape(language)}\n(.*?)^\1$", markdown, flags=re.DOTALL | re.MULTILINE)
-    if nth >= len(blocks):
-        raise ValueError(f"the text has {plural(len(blocks), 'block')} of {language}, not {nth + 1}.")
-    return str(blocks[nth][1])
-
-
-def escaped(text: object) -> str:
-    """Return a label as Markdown shows it letter for letter, inside a line or a table cell: no markup survives."""
-    words = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", words)
-
-
-def _fenced(text: str, language: str) -> str:
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def _table(rows: Sequence[Sequence[str]], align: str) -> str:
-    """Return a Markdown table whose first row is the head; the cells are Markdown already."""
-    rule = ["---:" if a == "r" else "---" for a in align]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
-
-
 def _what(meta: Mapping[str, Any]) -> str:
     model, metrics = meta.get("model") or {}, meta.get("metrics")
-    about = f"A model for {escaped(meta['task'])} with {plural(len(meta.get('classes') or []), 'class', 'classes')}"
+    classes = len(meta.get("classes") or [])
+    about = f"A model for {escaped(meta['task'])}" + (f" with {plural(classes, 'class', 'classes')}" if classes else "")
     if model:
         about += f": {escaped(step_text(model))}"
         about += f", {amount(model['parameters'])} parameters" if "parameters" in model else ""
@@ -95,69 +53,50 @@ def _what(meta: Mapping[str, Any]) -> str:
         f". `model.onnx` ({size(meta['size_bytes'])}) is all it takes to run it." if meta.get("size_bytes") else "."
     )
     if metrics:
-        about += (
-            f"\n\nOn {plural(metrics['rows'], 'row')} of the {plain(meta.get('evaluated_on', 'test'))} split its "
-            f"accuracy is **{percent(metrics['accuracy'], 2)}**; to answer always with the most frequent class gives "
-            f"{percent(metrics['baseline_accuracy'], 2)}."
-        )
+        rows = f"{plural(metrics['rows'], 'row')} of the {plain(meta.get('evaluated_on', 'test'))} split"
+        about += f"\n\nOn {rows} {_how_good(metrics)}."
     return f"# {escaped(meta['name'])}\n\n{about}"
 
 
-def _snippet(meta: Mapping[str, Any]) -> str:
-    shape = meta["input"]
-    mode = {1: "L", 3: "RGB"}.get(shape["channels"], "RGB")
-    return SNIPPET.format(
-        mode=mode, height=int(shape["height"]), width=int(shape["width"]), channels=int(shape["channels"])
+def _how_good(metrics: Mapping[str, Any]) -> str:
+    if "r2" in metrics:
+        words = f"its mean absolute error is **{number(metrics['mae'])}** and its R2 **{figure(metrics['r2'])}**"
+        if "baseline_mae" not in metrics:
+            return words
+        return (
+            f"{words}; to answer always with the mean of the training rows is off by {number(metrics['baseline_mae'])}"
+        )
+    return (
+        f"its accuracy is **{percent(metrics['accuracy'], 2)}**; to answer always with the most frequent class gives "
+        f"{percent(metrics['baseline_accuracy'], 2)}"
     )
 
 
-def _on_spark() -> str:
+def _on_spark(rows: str) -> str:
     code = (
         "import sparknn_magic\n\n"
         'model = sparknn_magic.load("path/of/this/folder")\n'
-        'model.predict(spark.table("pictures"))\n'
+        f'model.predict(spark.table("{rows}"))\n'
     )
-    return "On Spark, with the preprocessing done for you:\n\n" + _fenced(code, "python")
-
-
-def _interface(meta: Mapping[str, Any]) -> str:
-    shape, k = meta["input"], len(meta.get("classes") or [])
-    rows = [
-        ["", "name", "type", "meaning"],
-        [
-            "input",
-            "`image`",
-            f"`uint8[N, {shape['height']}, {shape['width']}, {shape['channels']}]`",
-            f"pictures, {shape_text(shape)}, values 0 to 255; N is free",
-        ],
-        ["output", "`probabilities`", f"`float32[N, {k}]`", "of each class, in the order below"],
-        ["output", "`index`", "`int64[N]`", "the most probable class, from 0"],
-    ]
-    note = (
-        "Normalization and softmax are in the graph. The classes and the preprocessing stand in its metadata as JSON."
-    )
-    return f"## Inputs and outputs\n\n{_table(rows, 'llll')}\n\n{note}"
-
-
-def _before(meta: Mapping[str, Any]) -> str:
-    shape = meta["input"]
-    steps = ["Decode the picture, turned upright by its EXIF orientation."]
-    steps += [f"`{_in_code(step_text(step))}`" for step in meta.get("preprocess") or []]
-    steps.append(f"The result is {shape_text(shape)}, uint8. The scale of 0 to 1, mean and deviation are in the graph.")
-    return "## Before the model\n\n" + "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1))
-
-
-def _in_code(text: str) -> str:
-    # Inside a code span only a backtick ends it, and nothing can escape one.
-    return text.replace("`", "'")
+    return "On Spark, with the preprocessing done for you:\n\n" + fenced(code, "python")
 
 
 def _quality(meta: Mapping[str, Any]) -> str:
     metrics = meta.get("metrics")
     if not metrics:
         return ""
+    rows = [["figure", "value"], *(_of_numbers(metrics) if "r2" in metrics else _of_classes(metrics))]
+    left_out = metrics["errors"] + metrics["unknown_labels"]
+    rows.append(
+        ["rows", count(metrics["rows"]) + (f" ({count(left_out)} more could not be counted)" if left_out else "")]
+    )
+    parity = parity_text(meta.get("parity") or {})
+    note = f"\n\n{parity}." if parity else ""
+    return f"## Quality\n\nOn the {plain(meta.get('evaluated_on', 'test'))} rows.\n\n{table(rows, 'lr')}{note}"
+
+
+def _of_classes(metrics: Mapping[str, Any]) -> list[list[str]]:
     rows = [
-        ["figure", "value"],
         ["accuracy", figure(metrics["accuracy"])],
         ["accuracy of the most frequent class", figure(metrics["baseline_accuracy"])],
         ["macro F1", figure(metrics["macro"]["f1"])],
@@ -165,13 +104,18 @@ def _quality(meta: Mapping[str, Any]) -> str:
     ]
     if metrics["top5_accuracy"] is not None:
         rows.append(["top-5 accuracy", figure(metrics["top5_accuracy"])])
-    left_out = metrics["errors"] + metrics["unknown_labels"]
-    rows.append(
-        ["rows", count(metrics["rows"]) + (f" ({count(left_out)} more could not be counted)" if left_out else "")]
-    )
-    parity = parity_text(meta.get("parity") or {})
-    note = f"\n\n{parity}." if parity else ""
-    return f"## Quality\n\nOn the {plain(meta.get('evaluated_on', 'test'))} rows.\n\n{_table(rows, 'lr')}{note}"
+    return rows
+
+
+def _of_numbers(metrics: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["R2", figure(metrics["r2"])]]
+    for name, key in (("RMSE", "rmse"), ("MAE", "mae")):
+        rows.append([name, number(metrics[key])])
+        if f"baseline_{key}" in metrics:
+            rows.append([f"{name} of the training rows' mean", number(metrics[f"baseline_{key}"])])
+    rows.append(["median absolute error", number(metrics["median_absolute_error"])])
+    rows.append(["mean error, predicted - true", number(metrics["mean_error"])])
+    return rows
 
 
 def _training(meta: Mapping[str, Any]) -> str:
@@ -184,7 +128,7 @@ def _training(meta: Mapping[str, Any]) -> str:
         epochs = plural(training["epochs"], "epoch")
         parts.append(f"{epochs}{best}, in {duration(training.get('seconds'))} with {escaped(place)}.")
     if meta.get("spec"):
-        parts.append("The experiment:\n\n" + _fenced(yaml_text(meta["spec"]), "yaml"))
+        parts.append("The experiment:\n\n" + fenced(yaml_text(meta["spec"]), "yaml"))
     return "## Training\n\n" + "\n\n".join(parts) if parts else ""
 
 
@@ -198,7 +142,7 @@ def _classes(classes: Sequence[str]) -> str:
         if more > 0
         else ""
     )
-    return f"## Classes\n\n{_table(lines, 'rl')}{note}"
+    return f"## Classes\n\n{table(lines, 'rl')}{note}"
 
 
 def _origin(meta: Mapping[str, Any]) -> str:

@@ -1,10 +1,11 @@
-"""Small drawings of loss and accuracy by epoch, as SVG that follows the notebook's light or dark theme."""
+"""Small drawings of loss and accuracy (or MAE) by epoch, as SVG that follows the notebook's light or dark theme."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from sparknn_magic.show.markup import Markup, el, join
+from sparknn_magic.show.words import measure_name, measure_text
 
 WIDTH, HEIGHT = 310, 128  # of one drawing, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 46, 70, 24, 20  # margins: figures on the left, the lines' names on the right
@@ -34,15 +35,16 @@ body[data-jp-theme-light="false"] .sparknn .curves text.validation { stroke: non
 """
 
 
-def curves(epochs: Sequence[dict[str, Any]]) -> Markup | None:
-    """Return drawings of loss and of accuracy over the epochs; None for fewer than two epochs."""
+def curves(epochs: Sequence[dict[str, Any]], figure: str = "accuracy") -> Markup | None:
+    """Return drawings of the loss and of the figure over the epochs; None for fewer than two epochs."""
     if len(epochs) < 2:
         return None
-    return el("div", _drawing(epochs, "loss", "{:.3g}"), _drawing(epochs, "accuracy", "{:.1%}"), cls="curves")
+    return el("div", _drawing(epochs, "loss"), _drawing(epochs, figure), cls="curves")
 
 
-def _drawing(epochs: Sequence[dict[str, Any]], name: str, form: str) -> Markup | None:
-    lines = {series: _points(epochs, f"{series}_{name}") for series in SERIES}
+def _drawing(epochs: Sequence[dict[str, Any]], key: str) -> Markup | None:
+    lines = {series: _points(epochs, f"{series}_{key}") for series in SERIES}
+    name = measure_name(key) if key != "loss" else key
     values = [value for points in lines.values() for _, value in points]
     if not values:
         return None
@@ -59,8 +61,8 @@ def _drawing(epochs: Sequence[dict[str, Any]], name: str, form: str) -> Markup |
     drawn = [
         el("text", name, x=LEFT, y=12, style="font-weight: 600"),
         el("line", x1=LEFT, y1=bottom + 3, x2=right, y2=bottom + 3, cls="axis"),
-        el("text", form.format(high), x=LEFT - 6, y=TOP + 4, text_anchor="end"),
-        el("text", form.format(low), x=LEFT - 6, y=bottom + 1, text_anchor="end"),
+        el("text", _label(key, high), x=LEFT - 6, y=TOP + 4, text_anchor="end"),
+        el("text", _label(key, low), x=LEFT - 6, y=bottom + 1, text_anchor="end"),
         el("text", f"epoch {first}", x=LEFT, y=HEIGHT - 3),
         el("text", last, x=right, y=HEIGHT - 3, text_anchor="end"),
     ]
@@ -71,8 +73,13 @@ def _drawing(epochs: Sequence[dict[str, Any]], name: str, form: str) -> Markup |
             drawn.append(el("polyline", points=place, cls=series, stroke_dasharray=dashes))
     ends = {series: y(points[-1][1]) for series, points in lines.items() if points}
     drawn += [el("text", s, x=right + 6, y=f"{at + 4:.1f}", cls=s) for s, at in _apart(ends).items()]
-    label = f"{name} by epoch: " + ", ".join(f"{s} {form.format(p[-1][1])} at the end" for s, p in lines.items() if p)
+    ends_at = (f"{s} {_label(key, p[-1][1])} at the end" for s, p in lines.items() if p)
+    label = f"{name} by epoch: " + ", ".join(ends_at)
     return el("svg", join(drawn), width=WIDTH, height=HEIGHT, role="img", aria_label=label)
+
+
+def _label(key: str, value: float) -> str:
+    return f"{value:.3g}" if key == "loss" else measure_text(key, value)
 
 
 def _points(epochs: Sequence[dict[str, Any]], key: str) -> list[tuple[int, float]]:

@@ -17,13 +17,14 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from sparknn_magic.show.example import Example
+from sparknn_magic.show.example import Example, Numbers
 from sparknn_magic.show.lettering import BASE, lettered
-from sparknn_magic.show.words import amount, count, percent
+from sparknn_magic.show.words import amount, count, measure_name, percent
 
 MOST_COUNTED = 20  # classes up to which a confusion matrix has numbers in its cells
 MOST_NAMED = 48  # classes up to which each is named on an axis
 MOST_BARS = 40
+MOST_MARKS = 500  # points up to which each can be told from its neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,24 @@ DARK = Theme("#e6edf3", "#9198a1", "#343b44", "#0d1117", first="#56B4E9", second
 
 
 def learning_curves(
-    history: Sequence[Mapping[str, Any]], best_epoch: int | None = None, *, dark: bool = False
+    history: Sequence[Mapping[str, Any]],
+    best_epoch: int | None = None,
+    *,
+    measure: str = "accuracy",
+    dark: bool = False,
 ) -> Figure:
     """Return loss and accuracy by epoch, of the training and the validation rows, with the best epoch marked.
 
-    `history` holds the epoch dicts of a bundle; a value of None, or one that is not finite, leaves a gap.
+    `history` holds the epoch dicts of a bundle; a value of None, or one that is not finite, leaves a gap. `measure` is
+    the figure that they hold beside the loss: `train_mae`, `validation_mae`.
     """
     theme = DARK if dark else LIGHT
     with _style(theme):
         figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-        loss, accuracy = figure.subplots(1, 2)
+        loss, second = figure.subplots(1, 2)
         epochs = [int(epoch["epoch"]) for epoch in history]
-        for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
-            _frame(axes, theme, title=name.capitalize())
+        for axes, name, words in ((loss, "loss", "Loss"), (second, measure, _title(measure))):
+            _frame(axes, theme, title=words)
             _curves(axes, theme, epochs, history, name)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -69,8 +75,14 @@ def learning_curves(
                 _mark_best(axes, theme, best_epoch, labelled=axes is loss)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(frameon=False, loc="best", labelcolor=theme.ink)
-        accuracy.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
+        if measure == "accuracy":
+            second.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
     return figure
+
+
+def _title(measure: str) -> str:
+    name = measure_name(measure)
+    return name[0].upper() + name[1:]
 
 
 def _curves(axes: Axes, theme: Theme, epochs: list[int], history: Sequence[Mapping[str, Any]], name: str) -> None:
@@ -171,6 +183,51 @@ def per_class_bars(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.set_xlim(0, 1)
         axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+    return figure
+
+
+def predicted_against_true(numbers: Numbers, *, dark: bool = False) -> Figure:
+    """Return a point for each row, its true value across and the predicted one up, and the line where both agree."""
+    theme = DARK if dark else LIGHT
+    with _style(theme):
+        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+        axes = figure.subplots()
+        _frame(axes, theme, title="Predicted against true")
+        many = len(numbers.true) > MOST_MARKS
+        axes.scatter(
+            numbers.true,
+            numbers.predicted,
+            s=9 if many else 18,
+            color=theme.first,
+            alpha=0.35 if many else 0.6,
+            linewidths=0,
+            rasterized=True,
+        )
+        both = np.concatenate([numbers.true, numbers.predicted])
+        ends = [float(both.min()), float(both.max())] if len(both) else [0.0, 1.0]
+        axes.plot(ends, ends, color=theme.soft, linewidth=1.2, linestyle=(0, (4, 2)), label="predicted = true")
+        axes.set_xlabel("true")
+        axes.set_ylabel("predicted")
+        axes.legend(frameon=False, loc="upper left", labelcolor=theme.ink)
+    return figure
+
+
+def residuals(numbers: Numbers, *, dark: bool = False) -> Figure:
+    """Return how often which error occurs: a histogram of predicted - true, with zero marked."""
+    theme = DARK if dark else LIGHT
+    error = numbers.predicted - numbers.true
+    with _style(theme):
+        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+        axes = figure.subplots()
+        _frame(axes, theme, title="Errors")
+        if len(error):
+            # Freedman and Diaconis' width of a bar, which one far value does not stretch.
+            bars = len(np.histogram_bin_edges(error, "fd")) - 1
+            axes.hist(error, bins=min(max(bars, 5), MOST_BARS), color=theme.first, alpha=0.75)
+        axes.axvline(0, color=theme.ink, linewidth=1.1, linestyle=(0, (4, 2)))
+        axes.set_xlabel("predicted - true")
+        axes.set_ylabel("rows")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

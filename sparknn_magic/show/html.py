@@ -17,6 +17,7 @@ from sparknn_magic.show.words import (
     duration,
     figure,
     near,
+    number,
     percent,
     plain,
     plural,
@@ -37,7 +38,7 @@ def model_html(meta: Mapping[str, Any]) -> str:
         el("div", plain(meta["name"]), cls="title"),
         el("div", said, cls="soft"),
         _tiles(meta),
-        _classes(meta["metrics"]) if meta.get("metrics") else None,
+        _classes(meta["metrics"]) if "per_class" in (meta.get("metrics") or {}) else None,
         el("details", el("summary", "About the model"), el("table", el("tbody", *facts), cls="facts")),
     )
 
@@ -54,8 +55,9 @@ def places_html(folder: str | Path, report: str | Path | None = None) -> str:
 
 
 def metrics_html(metrics: Mapping[str, Any]) -> str:
-    """Return the figures of a metrics dict, the table of classes unfolded."""
-    return scoped(el("div", *_metric_tiles(metrics), cls="tiles"), _classes(metrics, open_=True))
+    """Return the figures of a metrics dict, the table of classes unfolded where there is one."""
+    classes = _classes(metrics, open_=True) if "per_class" in metrics else None
+    return scoped(el("div", *_metric_tiles(metrics), cls="tiles"), classes)
 
 
 def plan_html(plan: Mapping[str, Any]) -> str:
@@ -109,13 +111,29 @@ def _tile(value: str, name: str) -> Markup:
 
 
 def _metric_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    left_out = metrics["errors"] + metrics["unknown_labels"]
+    rows = _tile(count(metrics["rows"]), "rows" + (f", {count(left_out)} not counted" if left_out else ""))
+    return [*(_number_tiles(metrics) if "r2" in metrics else _class_tiles(metrics)), rows]
+
+
+def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    baseline = {
+        k: f" (baseline {number(metrics[f'baseline_{k}'])})" for k in ("rmse", "mae") if f"baseline_{k}" in metrics
+    }
+    return [
+        _tile(figure(metrics["r2"]), "R2"),
+        _tile(number(metrics["rmse"]), "RMSE" + baseline.get("rmse", "")),
+        _tile(number(metrics["mae"]), "MAE" + baseline.get("mae", "")),
+        _tile(number(metrics["median_absolute_error"]), "median absolute error"),
+    ]
+
+
+def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
     baseline = f"accuracy (baseline {percent(metrics['baseline_accuracy'])})"
     tiles = [_tile(percent(metrics["accuracy"], 2), baseline), _tile(figure(metrics["macro"]["f1"]), "macro F1")]
     if metrics.get("top5_accuracy") is not None:
         tiles.append(_tile(percent(metrics["top5_accuracy"], 2), "top-5 accuracy"))
     tiles.append(_tile(figure(metrics["log_loss"]), "log loss, nats a row"))
-    left_out = metrics["errors"] + metrics["unknown_labels"]
-    tiles.append(_tile(count(metrics["rows"]), "rows" + (f", {count(left_out)} not counted" if left_out else "")))
     return tiles
 
 

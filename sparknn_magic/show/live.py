@@ -9,7 +9,7 @@ from sparknn_magic.show.curves import CURVES, curves
 from sparknn_magic.show.html import scoped
 from sparknn_magic.show.markup import Markup, el, join
 from sparknn_magic.show.progress import event_line
-from sparknn_magic.show.words import count, duration, figure, percent, plain
+from sparknn_magic.show.words import count, duration, figure, measure_name, measure_text, plain
 
 STAGES = ("check", "prepare", "train", "export", "evaluate")
 MARKS = {"wait": "\u00b7", "start": "\u2026", "done": "\u2713", "failed": "\u2717", "interrupted": "\u2717"}
@@ -43,6 +43,7 @@ class RunState:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     total: int = 0  # epochs to run, 0 where that is not known
     resumed: int = 0  # epochs behind the checkpoint that was taken up
+    figure: str = "accuracy"  # what an epoch reports beside the loss
     step: dict[str, Any] | None = None
     lines: list[str] = field(default_factory=list)
 
@@ -59,6 +60,7 @@ class RunState:
         elif kind == "epoch":
             self.epochs.append(dict(event))
             self.total, self.step = event["epochs"], None
+            self.figure = event.get("figure", self.figure)
         elif kind == "resume":
             self.resumed = event["epoch"]
         line = event_line(event)
@@ -82,7 +84,7 @@ class RunState:
         if self.stages["train"] != "wait":
             running = self.stages["train"] == "start"
             parts += [self._bar(), el("div", self._now(), cls="now")] if running else []
-            parts += [curves(self.epochs), epoch_table(self.epochs[-SHOWN_EPOCHS:])]
+            parts += [curves(self.epochs, self.figure), epoch_table(self.epochs[-SHOWN_EPOCHS:], self.figure)]
         return scoped(*parts)
 
     def summary_html(self, history: list[dict[str, Any]]) -> str:
@@ -90,10 +92,11 @@ class RunState:
 
         `history` has the epochs before an interruption too.
         """
-        table = epoch_table(history[-LISTED_EPOCHS:])
+        table = epoch_table(history[-LISTED_EPOCHS:], self.figure)
+        drawn = curves(history, self.figure)
         return scoped(
             el("style", STYLE),
-            el("details", el("summary", "How the training went"), self._stages(), curves(history), table),
+            el("details", el("summary", "How the training went"), self._stages(), drawn, table),
         )
 
     def _seconds(self, stage: str) -> float | None:
@@ -139,16 +142,18 @@ class RunState:
         return f", about {duration(max(1.0, (1 - self._share()) * self.total * sum(recent) / len(recent)))} left"
 
 
-def epoch_table(epochs: list[dict[str, Any]]) -> Markup | None:
+def epoch_table(epochs: list[dict[str, Any]], measure: str = "accuracy") -> Markup | None:
     """Return the figures of epochs as an HTML table; None for no epochs."""
     if not epochs:
         return None
     validated = any(e["validation_loss"] is not None for e in epochs)
-    titles = ["epoch", "loss", "accuracy", *(["validation loss", "validation accuracy"] if validated else []), "rows/s"]
+    name = measure_name(measure)
+    titles = ["epoch", "loss", name, *(["validation loss", f"validation {name}"] if validated else []), "rows/s"]
     rows = []
     for e in epochs:
-        cells = [str(e["epoch"]), figure(e["train_loss"]), percent(e["train_accuracy"])]
-        cells += [figure(e["validation_loss"]), percent(e["validation_accuracy"])] if validated else []
+        cells = [str(e["epoch"]), figure(e["train_loss"]), measure_text(measure, e[f"train_{measure}"])]
+        held = measure_text(measure, e[f"validation_{measure}"])
+        cells += [figure(e["validation_loss"]), held] if validated else []
         rows.append(el("tr", *(el("td", c, cls="num") for c in [*cells, count(round(e["rows_per_second"]))])))
     head = el("thead", el("tr", *(el("th", title, cls="num") for title in titles)))
     return el("table", head, el("tbody", *rows))

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from sparknn_magic.show.words import count, duration, percent
+from sparknn_magic.show.words import count, duration, measure_name, measure_text, number
 
 QUIET_STAGES = ("check",)
 
@@ -34,21 +34,26 @@ def _stage_line(event: Mapping[str, Any]) -> str | None:
     if stage == "prepare":
         rows = event["rows"]
         line += f", {count(rows['train'])} training and {count(rows['validation'])} validation rows"
-        line += f", {event['classes']} classes" + (", read again from the last run" if event["reused"] else "")
+        line += f", {event['classes']} classes" if event["classes"] else ""
+        line += ", read again from the last run" if event["reused"] else ""
         for dropped in event["dropped"]:
             line += f"\n  dropped {count(dropped['rows'])} rows: {dropped['reason']}"
     if stage == "export":
         line += f", ONNX Runtime and PyTorch agree on {count(event['rows'])} rows to {event['max_difference']:.0e}"
-    if stage == "evaluate" and event.get("accuracy") is not None:
-        line += f", accuracy {percent(event['accuracy'])} on {count(event['rows'])} rows"
+    figure = event.get("figure", "accuracy")
+    if stage == "evaluate" and event.get(figure) is not None:
+        r2 = f", R2 {number(event['r2'])}" if event.get("r2") is not None else ""
+        line += f", {measure_name(figure)} {measure_text(figure, event[figure])}{r2} on {count(event['rows'])} rows"
     return line
 
 
 def _epoch_line(event: Mapping[str, Any]) -> str:
+    figure = event.get("figure", "accuracy")
     line = f"  epoch {event['epoch']:>3} of {event['epochs']}: loss {event['train_loss']:.4f}"
-    line += f", accuracy {percent(event['train_accuracy'])}"
+    line += f", {measure_name(figure)} {measure_text(figure, event[f'train_{figure}'])}"
     if event["validation_loss"] is not None:
-        line += f"; validation {event['validation_loss']:.4f}, {percent(event['validation_accuracy'])}"
+        held = measure_text(figure, event[f"validation_{figure}"])
+        line += f"; validation {event['validation_loss']:.4f}, {held}"
     return line + f"; {count(round(event['rows_per_second']))} rows/s"
 
 

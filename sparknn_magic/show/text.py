@@ -9,10 +9,11 @@ from sparknn_magic.show.words import (
     count,
     duration,
     figure,
+    input_text,
+    number,
     options_text,
     plain,
     plural,
-    shape_text,
     shorten,
     size,
     step_text,
@@ -28,9 +29,26 @@ LABEL = 32  # columns of a class's name
 def metrics_table(metrics: Mapping[str, Any], *, evaluated_on: str | None = None) -> str:
     """Return the figures of a metrics dict: the overall ones beside the baseline, then a line for each class.
 
-    Of more than 24 classes the 20 with the lowest F1 are shown, and how many are left out is said.
+    Of more than 24 classes the 20 with the lowest F1 are shown, and how many are left out is said. Metrics of numbers
+    have no such lines.
     """
+    if "r2" in metrics:
+        return _of_numbers(metrics, evaluated_on) + "\n"
     return f"{_overall(metrics, evaluated_on)}\n\n{_per_class(metrics)}\n"
+
+
+def _of_numbers(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
+    mean = "always the mean of the training rows: {}"
+    rmse, mae = (mean.format(number(metrics[k])) if k in metrics else "" for k in ("baseline_rmse", "baseline_mae"))
+    rows = [
+        ["rows", count(metrics["rows"]), _left_out(metrics)],
+        ["R2", figure(metrics["r2"]), "share of the variance that is explained"],
+        ["RMSE", number(metrics["rmse"]), rmse],
+        ["MAE", number(metrics["mae"]), mae],
+        ["median absolute error", number(metrics["median_absolute_error"]), ""],
+        ["mean error", number(metrics["mean_error"]), "prediction - label"],
+    ]
+    return table(_on_split(rows, evaluated_on), "lrl")
 
 
 def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
@@ -43,9 +61,13 @@ def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
     ]
     if metrics["top5_accuracy"] is not None:
         rows.insert(2, ["top-5 accuracy", figure(metrics["top5_accuracy"]), ""])
+    return table(_on_split(rows, evaluated_on), "lrl")
+
+
+def _on_split(rows: list[list[str]], evaluated_on: str | None) -> list[list[str]]:
     if evaluated_on:
         rows[0][2] = f"of the {plain(evaluated_on)} split" + (f", {rows[0][2]}" if rows[0][2] else "")
-    return table(rows, "lrl")
+    return rows
 
 
 def _left_out(metrics: Mapping[str, Any]) -> str:
@@ -111,7 +133,7 @@ def model_facts(meta: Mapping[str, Any]) -> list[list[str]]:
             f"{amount(model['parameters'])} ({count(model['parameters'])})" if "parameters" in model else None,
         ),
         ("classes", _classes(meta.get("classes") or [])),
-        ("input", shape_text(meta["input"]) if meta.get("input") else None),
+        ("input", input_text(meta["input"]) if meta.get("input") else None),
         ("preprocessing", ", ".join(step_text(s) for s in meta.get("preprocess") or []) or "none"),
         ("pixels", _statistics(meta.get("statistics") or {})),
         ("training", _training(training)),
@@ -175,12 +197,12 @@ def parity_text(parity: Mapping[str, Any]) -> str | None:
     """Return how far ONNX Runtime and PyTorch are from each other, in words."""
     if not parity:
         return None
+    difference, rows = f"{parity['max_difference']:.1e}", plural(parity["rows"], "row")
+    if "changed_decisions" not in parity:
+        return f"ONNX Runtime and PyTorch differ by at most {difference} standard deviations on {rows}"
     changed = parity["changed_decisions"]
     decisions = "no decision changed" if not changed else f"{plural(changed, 'decision')} changed"
-    return (
-        f"ONNX Runtime and PyTorch differ by at most {parity['max_difference']:.1e} "
-        f"on {plural(parity['rows'], 'row')}, {decisions}"
-    )
+    return f"ONNX Runtime and PyTorch differ by at most {difference} on {rows}, {decisions}"
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
@@ -209,8 +231,8 @@ def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("columns", ", ".join(columns)),
         ("splits", _mapping(plan.get("splits"))),
         ("preprocess", ", ".join(steps)),
-        ("input", shape_text({long.get(k, k): v for k, v in shape.items()}) if shape else None),
-        ("classes", count(plan["classes"]) if plan.get("classes") is not None else "counted when the rows are read"),
+        ("input", input_text({long.get(k, k): v for k, v in shape.items()}) if shape else None),
+        ("classes", _counted(plan.get("classes"))),
         ("model", step_text(model) if model.get("name") else None),
         ("parameters", count(model["parameters"]) if model.get("parameters") is not None else None),
         ("train", _mapping(plan.get("train"))),
@@ -218,6 +240,12 @@ def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("export", plain(plan["export"]) if plan.get("export") else None),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _counted(classes: int | None) -> str | None:
+    if classes is None:
+        return "counted when the rows are read"
+    return count(classes) if classes else None  # of a number that is learnt there are none
 
 
 def _mapping(value: Any) -> str | None:

@@ -19,6 +19,25 @@ def figure(x: float | None) -> str:
     return MISSING if x is None else f"{x:.4f}"
 
 
+def number(x: float | None) -> str:
+    """Four digits of a number of any size: 0.00012345 -> '0.0001234', 52.3071 -> '52.31', 123456.7 -> '123,457'."""
+    if x is None:
+        return MISSING
+    if 1000 <= abs(x) < 1e12:
+        return f"{x:,.0f}"
+    return f"{x:.4g}"
+
+
+def measure_name(name: str) -> str:
+    """Return how people write the figure that an epoch reports: accuracy, MAE."""
+    return {"mae": "MAE"}.get(name, name)
+
+
+def measure_text(name: str, value: float | None) -> str:
+    """Return its value: accuracy as a percentage, others in their own units."""
+    return percent(value) if name == "accuracy" else number(value)
+
+
 def percent(x: float | None, digits: int = 1) -> str:
     """0.91234 -> '91.2%'. Only what is all, or nothing, is written as 100% or 0%."""
     if x is None:
@@ -154,6 +173,16 @@ def shape_text(shape: Mapping[str, Any]) -> str:
     """{'height': 28, 'width': 28, 'channels': 1} -> '28 x 28, grey'."""
     colour = {1: "grey", 3: "colour (RGB)"}.get(shape.get("channels"), f"{shape.get('channels')} channels")  # type: ignore[arg-type]
     return f"{shape.get('height')} x {shape.get('width')}, {colour}"
+
+
+def input_text(shape: Mapping[str, Any]) -> str:
+    """Return what an architecture was built for, in words: '28 x 28, grey', '8 numbers, 2 categories'."""
+    if "numbers" not in shape:
+        return shape_text(shape)
+    categories = len(shape.get("categories") or ())
+    parts = [plural(shape["numbers"], "number")] if shape["numbers"] else []
+    parts += [plural(categories, "category", "categories")] if categories else []
+    return ", ".join(parts)
 
 
 def yaml_text(value: Any) -> str:

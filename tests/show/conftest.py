@@ -142,6 +142,81 @@ def meta_of(classes: list[str] | None = None, epochs: int = 10, *, validated: bo
     }
 
 
+COLUMNS = [
+    {"name": "age", "kind": "number", "type": "int", "width": 1},
+    {"name": "pay per hour", "kind": "number", "type": "float", "width": 1},
+    {"name": "job", "kind": "category", "type": "string", "width": 0},
+    {"name": "tests", "kind": "array", "type": "array<double>", "width": 3},
+]
+
+
+def number_metrics_of(rows: int = 500) -> dict[str, Any]:
+    """Return the metrics of a model of numbers."""
+    return {
+        "rows": rows,
+        "errors": 3,
+        "unknown_labels": 2,
+        "mse": 2735.04,
+        "rmse": 52.2976,
+        "mae": 41.61,
+        "median_absolute_error": 35.2,
+        "mean_error": -0.7321,
+        "r2": 0.5123,
+        "baseline": 152.13,
+        "baseline_rmse": 76.9,
+        "baseline_mae": 66.04,
+    }
+
+
+def columns_meta_of(classes: list[str] | None = None, epochs: int = 10, *, validated: bool = True) -> dict[str, Any]:
+    """Return a whole meta dict of a model of columns: of classes, or without them of numbers."""
+    meta = meta_of(classes or ["none"], epochs, validated=validated)
+    task = "vector-classification" if classes else "vector-regression"
+    meta |= {
+        "name": "wages",
+        "task": task,
+        "classes": classes or [],
+        "input": {"numbers": 5, "categories": [4], "embedded": [0]},
+        "features": [dict(each) for each in COLUMNS],
+        "categories": [["it's", "nurse", "cook"]],
+        "preprocess": [
+            {
+                "name": "fill_nulls",
+                "ref": "sparknn_zoo.preprocess.fill_nulls:fill_nulls",
+                "options": {"with": "median"},
+            },
+            {"name": "standardize", "ref": "sparknn_zoo.preprocess.standardize:standardize", "options": {}},
+        ],
+        "spec": {"task": task, "data": {"train": "wages", "label": "pay"}, "model": "mlp"},
+        "model": meta["model"] | {"name": "mlp", "options": {"width": 64}, "source": "Rumelhart et al. 1986"},
+    }
+    del meta["statistics"]
+    if not classes:
+        meta["metrics"] = number_metrics_of()
+        meta["parity"] = {"rows": 512, "max_difference": 3.1e-7, "mae_torch": 41.6, "mae_onnx": 41.6}
+        meta["training"]["figure"] = "mae"
+        meta["training"]["history"] = in_mae(meta["training"]["history"])
+    return meta
+
+
+def in_mae(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return epoch dicts with a mean absolute error in place of the accuracy."""
+    made = []
+    for each in history:
+        kept = {key: value for key, value in each.items() if not key.endswith("accuracy")}
+        held = each["validation_loss"]
+        made.append(
+            kept | {"train_mae": 70 * each["train_loss"], "validation_mae": None if held is None else 72 * held}
+        )
+    return made
+
+
+@pytest.fixture
+def make_columns_meta():
+    """The function that makes a meta dict of a model of columns: `make_columns_meta(classes, epochs, validated=)`."""
+    return columns_meta_of
+
+
 @pytest.fixture
 def make_meta():
     """The function that makes a meta dict: `make_meta(classes, epochs, validated=)`."""
