@@ -82,7 +82,8 @@ def train(
             done.update(exported["parity"])
         with _stage(tell, "evaluate") as done:
             meta = _evaluate(checked, meta, partial, Path(job.folder) / "report.html")
-            done.update(accuracy=meta["metrics"].get("accuracy"), rows=meta["metrics"].get("rows"))
+            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "rows")}
+            done.update(figure=checked.task.figure, **told)
     return _published(checked, meta, job)
 
 
