@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sparknn_magic import __version__
-from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
+from sparknn_magic.errors import PluginError, SparkNNError, SpecError, did_you_mean
 
-COMMANDS = ("train", "predict", "evaluate", "zoo", "show", "help", "demo")
+COMMANDS = ("train", "predict", "evaluate", "zoo", "show", "help", "demo", "check", "new-plugin")
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     item.add_argument("item", nargs="?", help="the plugin's name")
     demo = commands.add_parser("demo", help="train on the Fashion-MNIST sample, from rows to a report")
     demo.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
+
+    check = commands.add_parser("check", help="check that every plugin of a package keeps to its contract")
+    check.add_argument("package", help="an installed package with plugins")
+    new = commands.add_parser("new-plugin", help="write a package of plugins to start from")
+    new.add_argument("name", help="the package's name, such as acme-nets")
+    new.add_argument("--into", default=".", help="folder that the package's own folder is put into (default: here)")
     return top
 
 
@@ -70,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if read.command is None:
             parser().print_help()
             return 0
-        globals()[f"_{read.command}"](read)
+        globals()[f"_{read.command.replace('-', '_')}"](read)
     except SparkNNError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -152,6 +158,30 @@ def _demo(read: argparse.Namespace) -> None:
     from sparknn_magic.demo import demo
 
     demo(runs=read.runs)
+
+
+def _check(read: argparse.Namespace) -> None:
+    from sparknn_magic.testing import check_package
+
+    reports, failures = check_package(read.package)
+    for failure in failures:
+        print(f"{failure.kind} {failure.name}: FAULTY\n  FAULT  {failure.reason}")
+    for report in reports:
+        print(report)
+    faulty = len(failures) + sum(bool(report.faults) for report in reports)
+    total = len(failures) + len(reports)
+    if faulty:
+        raise PluginError(
+            f"{faulty} of the {total} plugins of {read.package} {'have' if faulty > 1 else 'has'} faults."
+        )
+    print(f"all {total} plugins of {read.package} keep to their contracts")
+
+
+def _new_plugin(read: argparse.Namespace) -> None:
+    from sparknn_magic.new_plugin import write_plugin
+
+    folder = write_plugin(read.name, Path(read.into))
+    print(f"wrote {folder}; next:\n  pip install -e {folder}\n  sparknn check {read.name}")
 
 
 def _load(folder: str) -> Any:

@@ -12,8 +12,10 @@ laid on white. A row that cannot be read costs no other row: it has a short reas
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,7 @@ from sparknn_magic.errors import SparkNNError
 from sparknn_magic.plugin import Part
 
 Step = Callable[[Image.Image], Image.Image]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,24 @@ def image_reader(
         return Pictures(pixels, rows, _errors(len(array), rows, reasons))
 
     return read
+
+
+def map_pictures(array: pa.Array, make: Callable[[int, Image.Image], T]) -> list[T | None]:
+    """Return `make(position, picture)` for each of n values, the picture of mode L or RGB; None where there is none.
+
+    Raises: DataError where a column of that type holds no pictures.
+    """
+    found: list[T | None] = [None] * len(array)
+    if pa.types.is_null(array.type):
+        return found
+    kind = image_kind(array.type)
+    present, rows = _present(array)
+    images = _images(present, kind, None, _whole_block(present, kind, None))
+    with without_remarks():
+        for position, image in zip(rows.tolist(), images, strict=True):
+            with suppress(UnreadableError):
+                found[position] = make(position, image())
+    return found
 
 
 def picture_header(array: pa.Array, shape: Sequence[int] | None = None) -> pa.StructArray:

@@ -1,0 +1,127 @@
+"""Arrow arrays of pictures -> Arrow arrays, behind the SQL functions of `functions.py` and the steps before an SQL one.
+
+Runs on executors: numpy, pyarrow and pillow. A value that is no picture costs no other row: its result is null.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from sparknn_magic.data.encoded import MAX_PIXELS
+from sparknn_magic.data.worker import map_pictures, picture_header
+from sparknn_magic.errors import DataError, SparkNNError
+from sparknn_magic.plugin import Part
+
+_STRUCT = pa.struct(
+    [
+        ("origin", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("nChannels", pa.int32()),
+        ("mode", pa.int32()),
+        ("data", pa.binary()),
+    ]
+)
+_GREY, _BGR = 0, 16  # OpenCV's CV_8UC1 and CV_8UC3
+
+
+def decoded(images: pa.Array) -> pa.Array:
+    """Return Spark's image structs: 8-bit grey, or blue, green and red, row by row from the top."""
+    return pa.array(map_pictures(images, lambda _, image: _struct(image)), _STRUCT)
+
+
+def resized(images: pa.Array, heights: pa.Array, widths: pa.Array) -> pa.Array:
+    """Return image structs of these sizes in pixels, bilinear and antialiased, as the step `resize` gives them.
+
+    Raises: DataError for a size that no picture can have.
+    """
+    sizes = list(zip(heights.cast(pa.int64()).to_pylist(), widths.cast(pa.int64()).to_pylist(), strict=True))
+    for height, width in {size for size in sizes if None not in size}:
+        if height < 1 or width < 1 or height * width > MAX_PIXELS:
+            raise DataError(
+                f"nn_resize: {height}x{width} is not a size: 1 to {MAX_PIXELS // 10**6} million pixels are."
+            )
+
+    def make(i: int, image: Image.Image) -> dict[str, Any] | None:
+        height, width = sizes[i]
+        if height is None or width is None:
+            return None
+        return _struct(image.resize((width, height), Image.Resampling.BILINEAR))
+
+    return pa.array(map_pictures(images, make), _STRUCT)
+
+
+def normalized(images: pa.Array, means: pa.Array, stds: pa.Array) -> pa.Array:
+    """Return (pixel / 255 - mean) / std as lists of float32, [height][width][channel] row by row, channels red first.
+
+    A mean and a std are a number, or a list of 1 or 3: with 3 a grey picture counts as colour.
+    Raises: DataError for a list of another length, or a std of 0.
+    """
+    given = list(zip(means.to_pylist(), stds.to_pylist(), strict=True))
+
+    def make(i: int, image: Image.Image) -> np.ndarray | None:
+        mean, std = (_numbers(name, value) for name, value in zip(("mean", "std"), given[i], strict=True))
+        if mean is None or std is None:
+            return None
+        if not std.all():
+            raise DataError("nn_normalize: a std of 0 divides by nothing.")
+        colour = image.convert("RGB") if max(len(mean), len(std)) == 3 else image
+        return ((np.asarray(colour, np.float32).reshape(image.height, image.width, -1) / 255 - mean) / std).ravel()
+
+    return pa.array(map_pictures(images, make), pa.list_(pa.float32()))
+
+
+def _numbers(name: str, value: Any) -> np.ndarray | None:
+    if value is None:
+        return None
+    found = np.asarray(value if isinstance(value, list) else [value], np.float32)
+    if len(found) not in (1, 3):
+        raise DataError(f"nn_normalize: {name} has {len(found)} numbers; it takes one, or one for red, green and blue.")
+    return found
+
+
+def sizes(images: pa.Array) -> pa.Array:
+    """Return struct<height, width, channels> of the upright pictures, by their headers: 1 channel for grey, else 3."""
+    if pa.types.is_null(images.type):
+        return pa.nulls(len(images), pa.struct([(name, pa.int32()) for name in ("height", "width", "channels")]))
+    header = picture_header(images)
+    fields = [header.field(name) for name in ("height", "width", "channels")]
+    return pa.StructArray.from_arrays(
+        fields, names=["height", "width", "channels"], mask=header.field("error").is_valid()
+    )
+
+
+def readable(images: pa.Array) -> pa.Array:
+    """Return whether each value is a picture that can be decoded to its end; false for null."""
+    return pa.array([bool(found) for found in map_pictures(images, lambda _, image: True)], pa.bool_())
+
+
+def stepped(images: pa.Array, steps: Sequence[Part]) -> pa.Array:
+    """Return image structs of what preprocessing steps make of the pictures; null where one of them refuses."""
+    built: list[Callable[[Image.Image], Image.Image]] = [step.build() for step in steps]
+
+    def make(_: int, image: Image.Image) -> dict[str, Any] | None:
+        try:
+            for step in built:
+                image = step(image)
+        except (ValueError, OSError, ArithmeticError, SparkNNError):
+            return None
+        return _struct(image)
+
+    return pa.array(map_pictures(images, make), _STRUCT)
+
+
+def _struct(image: Image.Image) -> dict[str, Any]:
+    grey = image.mode == "L"
+    data = image.tobytes() if grey else image.tobytes("raw", "BGR")
+    return {
+        "origin": "",
+        "height": image.height,
+        "width": image.width,
+        "nChannels": 1 if grey else 3,
+        "mode": _GREY if grey else _BGR,
+        "data": data,
+    }

@@ -1,0 +1,105 @@
+"""Architectures: by task, what they are built for and what rows look like. A new kind of rows is a function here."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparknn_magic.errors import SpecError
+from sparknn_magic.plugin import ImageInputs, VectorInputs
+from sparknn_magic.testing import modules
+from sparknn_magic.testing.kit import Fault, Subject, checks, must
+from sparknn_magic.testing.modules import Case
+
+OUTPUTS = 5
+# Colour and grey, even, odd and small: a size that an architecture cannot take it refuses by a SpecError.
+PICTURES = [ImageInputs(3, 32, 32), ImageInputs(1, 28, 28), ImageInputs(3, 19, 27), ImageInputs(1, 9, 7)]
+# Numbers and categories (one-hot, embedded), numbers alone, categories alone.
+VECTORS = [
+    VectorInputs(4, (3, 6), (0, 2)),
+    VectorInputs(3),
+    VectorInputs(0, (4,), (0,)),
+]
+
+
+def picture_rows(inputs: ImageInputs, count: int) -> dict[str, Tensor]:
+    """Return float32[count, C, H, W], normalized."""
+    draw = torch.Generator().manual_seed(count)
+    return {"pixels": torch.randn(count, inputs.channels, inputs.height, inputs.width, generator=draw)}
+
+
+def vector_rows(inputs: VectorInputs, count: int) -> dict[str, Tensor]:
+    """Return numbers float32[count, F] and codes int64[count, G], unknown categories (0) among them."""
+    draw = torch.Generator().manual_seed(count)
+    codes = [torch.randint(0, n, (count,), generator=draw) for n in inputs.categories]
+    return {
+        "numbers": torch.randn(count, inputs.numbers, generator=draw),
+        "codes": torch.stack(codes, 1) if codes else torch.zeros(count, 0, dtype=torch.int64),
+    }
+
+
+def _words(inputs: Any) -> str:
+    if isinstance(inputs, ImageInputs):
+        return f"{inputs.channels}x{inputs.height}x{inputs.width}"
+    return f"{inputs.numbers} numbers and {len(inputs.categories)} categories"
+
+
+def _cases(
+    subject: Subject, wanted: list[Any], rows: Callable[[Any, int], dict[str, Tensor]], outputs: int
+) -> tuple[list[Case], list[str]]:
+    """Return the cases that the architecture takes, and the words of those that it refuses."""
+    taken, refused = [], []
+    for inputs in wanted:
+        make = partial(subject.build, inputs, outputs)
+        try:
+            make()
+        except SpecError as error:
+            must(
+                error.message.strip(),
+                f"it refuses {_words(inputs)} without a word: say in the SpecError what it takes.",
+            )
+            refused.append(_words(inputs))
+        else:
+            taken.append(Case(_words(inputs), make, partial(rows, inputs)))
+    return taken, refused
+
+
+def _all(cases: list[Case], refused: list[str], outputs: int, small: Case) -> str:
+    found = [modules.takes_any_batch(case, outputs) for case in cases]
+    found += [check(small) for check in (modules.learns, modules.obeys_the_seed, modules.is_saved_whole)]
+    found += [modules.exports(small)]
+    return "; ".join([*found, *(f"refuses {words} with a sentence" for words in refused)])
+
+
+@checks("architecture", task="image-classification")
+def of_pictures(subject: Subject) -> str:
+    """Take pictures, colour and grey, of several sizes."""
+    cases, refused = _cases(subject, PICTURES, picture_rows, OUTPUTS)
+    for channels, kind in ((3, "colour"), (1, "greyscale")):
+        if not any(case.words.startswith(f"{channels}x") for case in cases):
+            raise Fault(f"it takes no {kind} picture of {_sizes(channels)} pixels.")
+    return _all(cases, refused, OUTPUTS, next(case for case in cases if case.words.startswith("1x")))
+
+
+def _sizes(channels: int) -> str:
+    return " or ".join(f"{i.height}x{i.width}" for i in PICTURES if i.channels == channels)
+
+
+@checks("architecture", task="vector-classification")
+def of_vectors(subject: Subject) -> str:
+    """Take numbers and categories, and each alone."""
+    return _vectors(subject, OUTPUTS)
+
+
+@checks("architecture", task="vector-regression")
+def of_vectors_to_a_number(subject: Subject) -> str:
+    """Take numbers and categories, and give one number a row."""
+    return _vectors(subject, 1)
+
+
+def _vectors(subject: Subject, outputs: int) -> str:
+    cases, refused = _cases(subject, VECTORS, vector_rows, outputs)
+    must(cases, f"it takes none of {', '.join(map(_words, VECTORS))}.")
+    return _all(cases, refused, outputs, cases[0])
