@@ -50,7 +50,9 @@ def test_the_catalogue_gives_every_option_with_its_default_and_the_main_one_in_b
             elif isinstance(defaults[option], str):
                 assert default == defaults[option], (name, option)
             else:
-                assert json.loads(default) == pytest.approx(plain(defaults[option]), rel=1e-3), (name, option)
+                value, expected = json.loads(default), plain(defaults[option])
+                # What holds a null is compared as it is: approx takes none.
+                assert value == expected or value == pytest.approx(expected, rel=1e-3), (name, option)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -54,30 +54,6 @@ def test_sgd_without_momentum_needs_no_other_option():
     assert ours == pytest.approx(START.numpy() - 0.01 * 4 * START.numpy() ** 3)
 
 
-@pytest.mark.parametrize("name", registry.names("optimizer"))
-def test_a_parameter_group_keeps_its_own_settings(name):
-    groups = [{"params": [torch.zeros(2, requires_grad=True)]}]
-    groups += [{"params": [torch.zeros(2, requires_grad=True)], "weight_decay": 0.0}]
-    first, second = optimizer(name, groups, lr=0.5, weight_decay=0.25).param_groups
-    assert (first["lr"], first["weight_decay"]) == (0.5, 0.25)
-    assert (second["lr"], second["weight_decay"]) == (0.5, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "words"),
-    [
-        ("adamw", {"lr": 0}, "adamw: lr is 0; it must be above 0"),
-        ("adamw", {"weight_decay": -1}, "weight_decay is -1; it must be at least 0"),
-        ("adamw", {"betas": (0.9, 1.0)}, "betas is 1.0; it must be at least 0 and below 1"),
-        ("sgd", {"lr": float("nan")}, "sgd: lr is nan; it must be above 0"),
-        ("sgd", {"momentum": 1.5}, "momentum is 1.5; it must be between 0 and 1"),
-    ],
-)
-def test_an_impossible_option_is_named_with_its_bounds(name, options, words):
-    with pytest.raises(SpecError, match=words):
-        optimizer(name, [torch.zeros(1, requires_grad=True)], **options)
-
-
 def test_cross_entropy_is_one_loss_a_row_as_torch_computes_it():
     logits, target = torch.randn(8, 5, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 5
     rows = registry.get("loss", "cross_entropy").build()(logits, target)
