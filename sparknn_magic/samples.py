@@ -43,7 +43,7 @@ def rows_of(path: Path, spark: "SparkSession") -> "DataFrame":
 
     if cluster.is_local(spark):
         try:
-            frame = spark.read.parquet(path.as_uri())
+            frame = spark.read.parquet(f"file://{path}")  # not `as_uri()`: Spark takes its %20 for the name itself
             frame.schema  # noqa: B018 - a Connect session looks for the file only now
             return frame
         except AnalysisException as error:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sparknn_magic import registry
 from sparknn_magic.errors import UnknownName
-from sparknn_magic.samples import sample
+from sparknn_magic.samples import rows_of, sample
 from sparknn_zoo.samples import make_fashion_mnist as maker
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts it
@@ -132,3 +132,13 @@ def test_a_connect_session_gets_the_same_rows_from_the_file_or_from_the_driver(r
         """,
         connect=True,
     )
+
+
+def test_a_package_in_a_folder_with_a_space_is_read_by_spark_itself(spark, tmp_path):
+    folder = tmp_path / "my environments"
+    folder.mkdir()
+    file = folder / "train.parquet"
+    file.write_bytes(SPLITS["test"].read_bytes())
+    frame = rows_of(file, spark)
+    assert len(frame.inputFiles()) == 1
+    assert frame.count() == 2000
