@@ -18,7 +18,7 @@ from sparknn_magic.model import Model
 from sparknn_magic.plugin import Part
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
-from sparknn_magic.spec.resolve import Resolved, resolve
+from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, resolve
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -146,11 +146,19 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
             "options": dict(checked.resolved.model.options),
             "parameters": _parameters(network),
         },
+        **_layers(checked.resolved.model, network),
         "train": {k: v for k, v in plain["train"].items() if v is not None and k != "workers"},
         "workers": checked.workers,
         "slots": cluster.slots(checked.spark),
         "export": near(checked.folder),
     }
+
+
+def _layers(model: ResolvedStep, network: Any) -> dict[str, Any]:
+    """Return what the plan says of a list of layers: each one's shape and parameters, and what was changed."""
+    from sparknn_magic.layers import table
+
+    return {"layers": table(network), "notes": list(model.notes)} if isinstance(model, ResolvedLayers) else {}
 
 
 def evaluation_rows(spark: "SparkSession", experiment: Experiment) -> tuple["DataFrame", str]:
@@ -211,7 +219,8 @@ def _build(checked: Checked, found: Any) -> Any:
     try:
         return model.part.build(found.inputs, checked.task.outputs(found))
     except SparkNNError as error:
-        raise experiment.error(("model",), error.message, hint=error.hint) from error
+        where = model.where(error)
+        raise experiment.error(where, error.message, hint=error.hint, key=len(where) > 1) from error
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         reason = str(error).split("\n")[0]
         size = ", ".join(f"{key} {value}" for key, value in asdict(found.inputs).items())
@@ -290,7 +299,7 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
         "spec": checked.experiment.to_dict(),
         **checked.task.describe(prepared),
         "preprocess": [shipping.describe(step.item, step.part) for step in checked.resolved.preprocess],
-        "model": shipping.describe(model.item, model.part)
+        "model": model.describe()
         | {"parameters": parameters, "source": model.item.source, "licence": model.item.licence},
         "training": training
         | {

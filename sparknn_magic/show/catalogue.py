@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from sparknn_magic.plugin import Item
-from sparknn_magic.registry import Failure, plural
+from sparknn_magic.plugin import Item, Nested
+from sparknn_magic.registry import Failure, full_name, plural
 from sparknn_magic.show.words import count, options_text, plain, shorten, table, value_text, width
 from sparknn_magic.spec.schema import options_model
 from sparknn_magic.spec.words import describe_field, literals
 
 WIDTH = 116  # columns of a page of text
-COLUMNS = {"name": 24, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
+COLUMNS = {"name": 36, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ def _sample(field: FieldInfo, takes: str) -> str:
     """Return the default as a cell writes it, or where there is none a value of the type."""
     if not field.is_required():
         return value_text(field.default)
+    if nested := [m for m in field.metadata if isinstance(m, Nested)]:
+        return nested[0].example
     if fixed := literals(field.annotation):
         return value_text(fixed[0])
     samples = {"a number": "0.1", "text": "text", "true": "true", "a list": "[32, 32]"}
@@ -81,7 +83,7 @@ def _tasks(item: Item) -> str:
 def zoo_columns(items: Sequence[Item], *, many_packages: bool) -> list[tuple[str, list[str]]]:
     """Return the columns of one group; a column that says nothing of any item is left out."""
     columns = [
-        ("name", [i.name for i in items]),
+        ("name", [full_name(i) for i in items]),
         ("summary", [brief(i.summary) for i in items]),
         ("source", [i.source for i in items]),
         ("package", [package_of(i) if many_packages else "" for i in items]),

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from sparknn_magic.plugin import Item
 from sparknn_magic.registry import Failure
 from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
+from sparknn_magic.show.layers import layers_html
 from sparknn_magic.show.markup import Markup, el, join, linked
 from sparknn_magic.show.style import NOTEBOOK
 from sparknn_magic.show.text import NOTHING_DONE, model_facts, plan_facts, plan_title
@@ -66,6 +67,7 @@ def plan_html(plan: Mapping[str, Any]) -> str:
     return scoped(
         el("div", plan_title(plan), cls="title"),
         el("table", el("tbody", *facts), cls="facts"),
+        layers_html(plan["layers"]) if plan.get("layers") else None,
         el("div", NOTHING_DONE, cls="soft"),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparknn_magic.show.catalogue import item_help, zoo_table
+from sparknn_magic.show.layers import layers_text
 from sparknn_magic.show.words import (
     amount,
     count,
@@ -208,7 +209,8 @@ def parity_text(parity: Mapping[str, Any]) -> str | None:
 def plan_text(plan: Mapping[str, Any]) -> str:
     """Return what `--dry-run` prints: everything that was checked, and what would be run. Any key may be missing."""
     lines = [["  " + name, value] for name, value in plan_facts(plan)]
-    return f"{plan_title(plan)}\n{table(lines, 'll')}\n{NOTHING_DONE}\n"
+    layers = f"\n{layers_text(plan['layers'])}\n\n" if plan.get("layers") else ""
+    return f"{plan_title(plan)}\n{table(lines, 'll')}\n{layers}{NOTHING_DONE}\n"
 
 
 NOTHING_DONE = "Nothing was trained and nothing was written."
@@ -235,6 +237,7 @@ def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("classes", _counted(plan.get("classes"))),
         ("model", step_text(model) if model.get("name") else None),
         ("parameters", count(model["parameters"]) if model.get("parameters") is not None else None),
+        ("note", "; ".join(map(plain, plan.get("notes") or []))),
         ("train", _mapping(plan.get("train"))),
         ("workers", _workers(plan)),
         ("export", plain(plan["export"]) if plan.get("export") else None),

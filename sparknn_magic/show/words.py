@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 MISSING = "-"
+MOST_LAYERS = 12  # of a model that is a list of layers, named in a line
 _JOINERS = "\u200c\u200d"  # invisible, and part of how Persian and some emoji are spelled
 
 
@@ -158,7 +159,36 @@ def value_text(value: Any) -> str:
 def step_text(step: Mapping[str, Any]) -> str:
     """{'name': 'resize', 'options': {'size': 32}} -> 'resize {size: 32}'."""
     name, options = plain(step.get("name", step.get("ref", "?"))), step.get("options") or {}
+    if name == "layers" and "layers" in options:
+        return _layers_text(options)
     return f"{name} {{{options_text(options)}}}" if options else name
+
+
+def preprocess_texts(said: Mapping[str, Any]) -> list[str]:
+    """Return the preprocessing of a model or a plan, a text for each step: plugins and SQL in their order."""
+    steps = [step_text(s) if isinstance(s, Mapping) else plain(s) for s in said.get("preprocess") or []]
+    queries = said.get("queries") or []
+    for n, query in reversed(list(enumerate(queries, 1))):
+        left_out = f" (a prediction leaves out {plain(query['skipped'])})" if query["skipped"] else ""
+        steps.insert(query["before"], f"SQL step {n}: {shorten(plain(query['sql']), 160)}{left_out}")
+    return steps
+
+
+def queries_note(said: Mapping[str, Any]) -> str | None:
+    """Return what the model's SQL function does not do, where its SQL steps change what goes in; else None."""
+    changing = [f"{n}" for n, query in enumerate(said.get("queries") or [], 1) if query["changes"]]
+    if not changing:
+        return None
+    name, steps = plain(said.get("name") or "NAME"), " and ".join(changing)
+    return f"the SQL function {name}(...) runs no SQL step: give it rows that step {steps} has run on, or use predict"
+
+
+def _layers_text(options: Mapping[str, Any]) -> str:
+    """Return a model that is a list of layers: '4 layers (flatten, dense, relu, dense)'."""
+    names = [plain(layer["name"]) for layer in options["layers"]]
+    shown = names if len(names) <= MOST_LAYERS else [*names[: MOST_LAYERS - 2], "…", names[-1]]
+    init = f", drawn by {step_text(options['init'])}" if options.get("init") else ""
+    return f"{plural(len(names), 'layer')} ({', '.join(shown)}){init}"
 
 
 def near(path: str | Path | None) -> str:

@@ -13,14 +13,14 @@ from pydantic import Field, PrivateAttr, ValidationError
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
 from sparknn_magic.spec.marks import Mark, Marks
-from sparknn_magic.spec.models import AStep, DataSpec, Name, Source, Spec, Steps, Text, TrainSpec
+from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps, Text, TrainSpec
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
 from sparknn_magic.spec.values import Plain, attach_frames, is_frame
 from sparknn_magic.spec.words import Problem, more, problems, show
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A section with nothing under it (every line commented out, say) is as if it were not written.
-_SECTIONS = ("name", "preprocess", "augment", "loss", "train", "export")
+_SECTIONS = ("name", "preprocess", "augment", "init", "loss", "train", "export")
 
 
 class Experiment(Spec):
@@ -33,7 +33,10 @@ class Experiment(Spec):
         default=(), description="steps on each picture before training and before every prediction"
     )
     augment: Steps = Field(default=(), description="random changes to the training pictures")
-    model: AStep = Field(description="the architecture and its options", examples=["resnet18"])
+    model: Model = Field(description="the architecture and its options, or a list of layers", examples=["resnet18"])
+    init: AStep | None = Field(
+        default=None, description="how the weights of a list of layers are drawn: he, xavier, orthogonal, ..."
+    )
     loss: AStep | None = Field(
         default=None, description="what training minimizes; the task's own where it is not given"
     )

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sparknn_magic.spec.values import Frame
-from sparknn_magic.spec.words import Words
+from sparknn_magic.spec.words import Words, show
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=100), Words("a name")]
@@ -106,6 +106,33 @@ def read_steps(value: Any) -> Any:
 
 
 Steps = Annotated[tuple[AStep, ...], BeforeValidator(read_steps), Field(strict=False)]
+
+
+def read_model(value: Any) -> Any:
+    """Turn what stands under `model:` into a `Step`, or a list of layers into a tuple of them."""
+    if not isinstance(value, list | tuple):
+        if isinstance(value, Mapping) and len(value) > 1:
+            name, other, *_ = value
+            hint = f"The options of '{name}' are indented under it; in a list of layers each line starts with '- '."
+            raise wrong(f"{{path}} takes one name; '{other}' is a second.", hint=hint, at=(other,), key=True)
+        return read_step(value)
+    if not value:
+        raise wrong("{path} has no layers; write each on a line of its own, such as `- conv2d: 32`.")
+    return tuple(_read_layer(layer, n) for n, layer in enumerate(value))
+
+
+def _read_layer(value: Any, n: int) -> Any:
+    try:
+        return read_step(value)
+    except PydanticCustomError as error:
+        said: dict[str, Any] = dict(error.context or {})
+        message = said["message"].replace("{path}", f"{{path}}.{n}").replace("{value}", show(value))
+        raise wrong(message, hint=said["hint"], at=(n, *said["at"]), key=said["key"]) from None
+
+
+Model = Annotated[
+    Step | tuple[Step, ...], BeforeValidator(read_model), Words("an architecture's name, or a list of layers")
+]
 
 
 class Source(Spec):

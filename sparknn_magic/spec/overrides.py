@@ -8,7 +8,7 @@ from sparknn_magic.spec.marks import Marks, Path, cut, dotted
 from sparknn_magic.spec.parse import MAX_DEPTH, parse_value
 
 # Where a step may stand as a bare name: `model: resnet18` is `model: {resnet18: {}}`.
-STEPS: tuple[Path, ...] = (("model",), ("loss",), ("train", "optimizer"), ("train", "schedule"))
+STEPS: tuple[Path, ...] = (("model",), ("init",), ("loss",), ("train", "optimizer"), ("train", "schedule"))
 
 
 def apply(words: Iterable[str], value: dict[str, Any], marks: Marks) -> None:
@@ -83,7 +83,11 @@ def _check_step(word: str, here: Path, rest: Path, at: dict[str, Any]) -> None:
 
 
 def _is_step(here: Path) -> bool:
-    return here in STEPS or (len(here) == 2 and here[0] in ("preprocess", "augment"))
+    if here in STEPS:
+        return True
+    # Of the layers of a model also those inside others.
+    listed = here[:1] == ("model",) or (len(here) == 2 and here[0] in ("preprocess", "augment"))
+    return listed and isinstance(here[-1], int)
 
 
 def _other_step(word: str, here: Path, name: str, rest: Path) -> SpecError:

@@ -9,8 +9,9 @@ from typing import Any
 from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, UnknownName
 from sparknn_magic.plugin import Item, Part, Target, build_loss
-from sparknn_magic.shipping import part_of
+from sparknn_magic.shipping import describe, part_of
 from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.layers import STACK, described, drop_softmax, initializer, resolve_layers
 from sparknn_magic.spec.marks import Path
 from sparknn_magic.spec.models import Step
 from sparknn_magic.spec.schema import validate_options
@@ -23,6 +24,7 @@ PLACES = {
     "loss": "loss",
     "optimizer": "train.optimizer",
     "schedule": "train.schedule",
+    "layer": "model",
 }
 
 
@@ -37,6 +39,46 @@ class ResolvedStep:
     def part(self) -> Part:
         """What travels to executors."""
         return part_of(self.item, self.options)
+
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a model folder says of it: plain values."""
+        return describe(self.item, self.part)
+
+    def where(self, error: SparkNNError) -> Path:
+        """Return the path in the cell of what an error of its builder is about."""
+        return ("model",)
+
+
+def stack(inputs: Any, outputs: int, **options: Any) -> Any:
+    """A list of layers, written in the cell."""
+    return Part(STACK, options).build(inputs, outputs)
+
+
+LAYERS = Item("architecture", "layers", stack)
+
+
+@dataclass(frozen=True)
+class ResolvedLayers(ResolvedStep):
+    """A list of layers: as an architecture whose options are the layers, each by its name, ref and options."""
+
+    places: Mapping[tuple[str | int, ...], Path] = field(default_factory=dict)  # where the cell writes each
+    notes: tuple[str, ...] = ()  # what was changed
+
+    @property
+    def part(self) -> Part:
+        """What travels to executors."""
+        return Part(STACK, dict(self.options))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a model folder says of it: plain values."""
+        options = {**self.options, "layers": described(self.options["layers"])}
+        return {"name": self.item.name, "ref": STACK, "options": options}
+
+    def where(self, error: SparkNNError) -> Path:
+        """Return the path of the layer that an error is about, or of its units, where those are wrong."""
+        place = getattr(error, "place", ())
+        return self.places.get(place, ("model",))
 
 
 @dataclass(frozen=True)
@@ -69,11 +111,42 @@ def resolve(experiment: Experiment) -> Resolved:
         task=task,
         preprocess=steps("preprocessor", "preprocess", experiment.preprocess),
         augment=steps("augmentation", "augment", experiment.augment),
-        model=step("architecture", experiment.model, ("model",)),
+        model=_model(experiment, task),
         loss=step("loss", experiment.loss or _default_loss(task, experiment), ("loss",)),
         optimizer=step("optimizer", experiment.train.optimizer, ("train", "optimizer")),
         schedule=step("schedule", experiment.train.schedule, ("train", "schedule")),
     )
+
+
+def _model(experiment: Experiment, task: Item) -> ResolvedStep:
+    if isinstance(experiment.model, Step):
+        if experiment.init is not None:
+            message = (
+                f"'{experiment.model.name}' draws its weights itself; `init` is for a list of layers under `model`."
+            )
+            raise experiment.error(("init",), message, key=True)
+        return _step(experiment, task, "architecture", experiment.model, ("model",))
+
+    def find(name: str, path: Path) -> Item:
+        return _get(experiment, "layer", name, path)
+
+    found = resolve_layers(experiment.model, find, experiment.error)
+    if getattr(task.build, "figure", "accuracy") == "accuracy":  # the outputs are logits of classes
+        drop_softmax(found)
+    options: dict[str, Any] = {"layers": found.layers}
+    if experiment.init is not None:
+        options["init"] = _init(experiment, experiment.init)
+    return ResolvedLayers(LAYERS, options, places=found.places, notes=tuple(found.notes))
+
+
+def _init(experiment: Experiment, spec: Step) -> dict[str, Any]:
+    try:
+        item = initializer(spec.name)
+    except UnknownName as error:
+        named = ("init", spec.name)
+        raise experiment.error(named, error.message, hint=error.hint, key=True, kind=UnknownName) from error
+    options = validate_options(item, spec, experiment.error, ("init",))
+    return {"name": item.name, "ref": item.ref, "options": options}
 
 
 def _default_loss(task: Item, experiment: Experiment) -> Step:
@@ -106,8 +179,17 @@ def _get(experiment: Experiment, kind: str, name: str, path: Path) -> Item:
         other = next((k for k in PLACES if k != kind and _known(k, name)), None)
         if isinstance(error, UnknownName) and other:
             message = f"there is no {kind} named '{name}'."
-            hint = f"It is one of the {registry.plural(other)}: write it under '{PLACES[other]}'."
+            hint = _elsewhere(kind, other, name)
         raise experiment.error(path, message, hint=hint, key=kind != "task", kind=type(error)) from error
+
+
+def _elsewhere(kind: str, other: str, name: str) -> str:
+    """Return the hint for a name of another kind than the one that its place is for."""
+    if other == "layer":
+        return f"It is a layer: write `model:` as a list, with `- {name}` as one of its lines."
+    if (kind, other) == ("layer", "architecture"):
+        return f"It is a whole network: write `model: {name}`, without a list."
+    return f"It is one of the {registry.plural(other)}: write it under '{PLACES[other]}'."
 
 
 def _known(kind: str, name: str) -> bool:

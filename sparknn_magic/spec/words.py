@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from sparknn_magic.errors import did_you_mean, nearest
+from sparknn_magic.plugin import Nested
 from sparknn_magic.spec.marks import Path, cut, dotted
 from sparknn_magic.spec.values import Frame
 
@@ -72,8 +73,10 @@ def problems(error: ValidationError, model: type[BaseModel], value: Any, base: P
             found[path] = _problem(item | {"loc": loc}, inner, field, path, value, base, owner)
         elif field is not None and item["type"] != "spec" and _value_at(value, path) is not None:
             # Several branches of a union failed: say what all of them allow.
-            shown = show(_value_at(value, path))
-            found[path] = Problem(base + path, f"{dotted(base + path)} must be {describe_field(field)}, not {shown}.")
+            given = _value_at(value, path)
+            guess = did_you_mean(given, [str(c) for c in literals(field.annotation)]) if isinstance(given, str) else ""
+            message = f"{dotted(base + path)} must be {describe_field(field)}, not {show(given)}.{guess}"
+            found[path] = Problem(base + path, message)
     return list(found.values())
 
 
@@ -211,13 +214,16 @@ def describe_field(field: FieldInfo) -> str:
 def describe(annotation: Any, bounds: tuple[Any, ...] = ()) -> str:
     """Return what an annotation takes, in words."""
     origin, args = get_origin(annotation), get_args(annotation)
-    words = next((m.text for m in bounds if isinstance(m, Words)), None)
+    words = next((m.text for m in bounds if isinstance(m, Words | Nested)), None)
     if words is not None:
         return words
     if origin is Annotated:
         return describe(args[0], (*args[1:], *bounds))
     if origin in (Union, types.UnionType):
-        either = [describe(a, bounds) for a in args if a is not type(None) and not (a is int and float in args)]
+        kinds = [a for a in args if a is not type(None) and not (a is int and float in args)]
+        either = [
+            w for a in kinds for w in (map(show, get_args(a)) if get_origin(a) is Literal else [describe(a, bounds)])
+        ]
         return _either(["true/false" if e == TYPES[bool] else e for e in either])
     if origin is Literal:
         return _either([show(a) for a in args])

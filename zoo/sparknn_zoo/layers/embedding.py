@@ -1,0 +1,28 @@
+"""A vector for each of a set of numbers: words, categories."""
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from sparknn_magic.layers import ShapeError
+from sparknn_magic.plugin import layer
+from sparknn_zoo.layers.common import Shape
+
+
+class Lookup(nn.Embedding):
+    """Whole numbers from 0, of any type, [B, T] -> their vectors float32[B, T, D]."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the vectors; a fraction is cut off."""
+        return super().forward(input.long())
+
+
+@layer("embedding", source="Bengio et al. 2003, A Neural Probabilistic Language Model, JMLR 3")
+def embedding(shape: Shape, *, vocabulary: PositiveInt, dim: PositiveInt) -> nn.Module:
+    """A learnt vector for each number: [steps], whole numbers from 0 -> [steps, dim].
+
+    vocabulary: how many different numbers there are.
+    dim: length of a vector.
+    """
+    if len(shape) != 1:
+        raise ShapeError("[steps], whole numbers,", add="flatten")
+    return Lookup(vocabulary, dim)
