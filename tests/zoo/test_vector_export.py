@@ -8,8 +8,12 @@ import torch
 from sparknn_magic.plugin import VectorInputs
 from tests.zoo.test_vector_architectures import CATEGORIES, MIXED, NUMBERS, SMALL, build, rows, shaken
 
-# PyTorch's own exporter says this of its own code.
-pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
+pytestmark = [
+    # PyTorch's own exporter says this of its own code,
+    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
+    # and this of two inputs with one batch axis.
+    pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning"),
+]
 
 
 def exported(network: torch.nn.Module, inputs: VectorInputs) -> onnxruntime.InferenceSession:
