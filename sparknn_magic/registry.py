@@ -310,6 +310,12 @@ def owner(item: Item) -> str:
     return next((claim.package for claim in claims(item.kind) if claim.ref == item.ref), NOTEBOOK)
 
 
+def full_name(item: Item) -> str:
+    """Return the name that a cell has to write: `package:name` where somebody else claims the name too."""
+    same = {claim.ref for claim in claims(item.kind) if fold(claim.name) == fold(item.name)}
+    return f"{owner(item)}:{item.name}" if len(same) > 1 else item.name
+
+
 def is_listed(item: Item) -> bool:
     """Tell whether an entry point names the item, so that executors with the same packages can import it."""
     return any(entry.value == item.ref for entry in _entries(GROUPS[item.kind]))

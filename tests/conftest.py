@@ -44,6 +44,31 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 
 
 @pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a package, as pip leaves one: `package(name, entry points, module text, more lines of METADATA)`.
+
+    Its name begins with `strange_`.
+    """
+    from sparknn_magic import registry
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(name: str, points: str, text: str, facts: str = "") -> None:
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{facts}")
+        (info / "entry_points.txt").write_text(textwrap.dedent(points))
+        registry.refresh()
+
+    yield install
+    monkeypatch.undo()
+    registry.refresh()
+    for module in [m for m in sys.modules if m.startswith("strange_")]:
+        del sys.modules[module]
+
+
+@pytest.fixture
 def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a script in a fresh interpreter, in an empty folder; fail with its output where it fails.
 

@@ -91,6 +91,7 @@ def referable(subject: Subject) -> str:
         again = pickle.loads(pickle.dumps(part))
         found = getattr(again.load(), "__sparknn__", None)
     must(isinstance(found, Item), f"its reference {item.ref} is something else: an undecorated function hides it.")
+    assert found is not None
     must(found.name == item.name and found.kind == item.kind, f"its reference {item.ref} is another item.")
     return "its reference pickles" + ("" if part.code is None else ", and its code travels by value")
 

@@ -84,9 +84,10 @@ def examine(item: Item, options: Mapping[str, Any] | None = None) -> Report:
 @contextmanager
 def guard(what: str, *, allow: tuple[type[Exception], ...] = (SpecError,)) -> Iterator[None]:
     """Turn whatever the plugin's code raises into a Fault: `what`, and the error; let through what is allowed."""
+    let_through: tuple[type[Exception], ...] = (Fault, *allow)
     try:
         yield
-    except (Fault, *allow):
+    except let_through:
         raise
     except SparkNNError as error:
         raise Fault(f"{what}: {error.message}") from error

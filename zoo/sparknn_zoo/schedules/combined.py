@@ -15,7 +15,11 @@ from sparknn_magic.spec.models import read_step
 from sparknn_magic.spec.schema import validate_options
 
 
-@schedule("sequential", source="torch's SequentialLR")
+@schedule(
+    "sequential",
+    source="torch's SequentialLR",
+    example={"schedules": ["constant", "cosine"], "milestones": [3]},
+)
 def sequential(
     steps: int, epoch_steps: int, *, schedules: tuple[Any, ...], milestones: tuple[PositiveInt, ...]
 ) -> Callable[[int], float]:
@@ -48,7 +52,9 @@ def sequential(
     return factor
 
 
-@schedule("chained", main="schedules", source="torch's ChainedScheduler")
+@schedule(
+    "chained", main="schedules", source="torch's ChainedScheduler", example={"schedules": ["exponential", "cosine"]}
+)
 def chained(steps: int, epoch_steps: int, *, schedules: tuple[Any, ...]) -> Callable[[int], float]:
     """Step number from 0 -> factor on the learning rate: the product of several schedules' factors.
 

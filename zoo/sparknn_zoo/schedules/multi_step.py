@@ -12,7 +12,10 @@ from sparknn_magic.plugin import schedule
 
 
 @schedule(
-    "multi_step", main="milestones", source="He et al. 2016, Deep Residual Learning, sec. 4.2; torch's MultiStepLR"
+    "multi_step",
+    main="milestones",
+    source="He et al. 2016, Deep Residual Learning, sec. 4.2; torch's MultiStepLR",
+    example={"milestones": [3, 6]},
 )
 def multi_step(
     steps: int,
