@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sparknn_magic import registry
 from sparknn_magic.bundle.folder import MODEL, copy_bundle, read_bundle
 from sparknn_magic.errors import DataError, SparkNNError, SpecError, did_you_mean
+from sparknn_magic.plugin import Part
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -74,13 +75,45 @@ class Model:
         from sparknn_magic.infer.spark import predict
 
         frame = rows_of(self.spark, data, variables)
+        columns = self._input_columns(frame, column)
+        kind = "failfast" if mode == "failfast" else "permissive"
+        udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True)
+        return predict(frame, udf, columns, mode=mode, name=output)
+
+    def embed(
+        self,
+        data: Any,
+        *,
+        column: str | None = None,
+        output: str = "features",
+        mode: str = "permissive",
+        providers: tuple[str, ...] | list[str] = ("auto",),
+        variables: Mapping[str, Any] | None = None,
+    ) -> "DataFrame":
+        """Return the rows of `data` with the column `features` added: an MLlib vector, what the last layer is given.
+
+        The vectors of rows that the network takes to be alike are near each other: for clustering, similarity search
+        and other models. A row that cannot be read has a null (mode permissive), is left out (dropmalformed), or ends
+        the job (failfast). Other arguments are as in `predict`.
+        Raises: SpecError, DataError.
+        """
+        from sparknn_magic.infer.job import FEATURES
+        from sparknn_magic.infer.spark import embed
+
+        frame = rows_of(self.spark, data, variables)
+        columns = self._input_columns(frame, column)
+        write = Part("sparknn_magic.infer.worker:features_writer")
+        how = {"write": write, "outputs": ("features",), "result": FEATURES}
+        kind = "failfast" if mode == "failfast" else "permissive"
+        udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True, **how)
+        return embed(frame, udf, columns, mode=mode, name=output)
+
+    def _input_columns(self, frame: "DataFrame", column: str | None) -> list[str]:
+        """Return the model's input columns by the names that they have in the frame."""
         names = self.task.columns(self.meta)
         if column is not None and len(names) > 1:
             raise SpecError(f"{self.name} takes {len(names)} columns: {', '.join(names[:8])}; 'column' names only one.")
-        found = [_column(frame, name) for name in ([column] if column is not None else names)]
-        kind = "failfast" if mode == "failfast" else "permissive"
-        udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True)
-        return predict(frame, udf, found, mode=mode, name=output)
+        return [_column(frame, name) for name in ([column] if column is not None else names)]
 
     def evaluate(self, data: Any = None, *, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the metrics of labelled rows: of `data` (as `predict` takes it), or of the model's own test rows.
@@ -140,11 +173,12 @@ def _udf(
     providers: tuple[str, ...],
     *,
     once: bool = False,
+    **how: Any,
 ) -> Any:
     from sparknn_magic.infer.spark import model_udf
 
     task: Task = registry.get("task", meta["task"]).build()
-    job = replace(task.inference(meta), digest=meta["files"][MODEL], providers=providers, mode=mode)
+    job = replace(task.inference(meta), digest=meta["files"][MODEL], providers=providers, mode=mode, **how)
     return model_udf(job, file, spark, columns=len(task.columns(meta)), once=once)
 
 

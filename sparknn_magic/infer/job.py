@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MODES = ("permissive", "dropmalformed", "failfast")
 PREDICTION = "struct<label:string,score:float,probabilities:array<float>,error:string>"
+NUMBER = "struct<prediction:double,error:string>"
+FEATURES = "array<float>"
 
 
 class Readable(Protocol):

@@ -103,6 +103,22 @@ def predict(
     return scored.where(_column(name)["error"].isNull()) if mode == "dropmalformed" else scored
 
 
+def embed(df: "DataFrame", udf: Any, columns: Sequence[str], *, mode: str = "permissive", name: str) -> "DataFrame":
+    """Return `df` with the features of each row in a new column, an MLlib vector; null for a row that cannot be read.
+
+    `udf` is a `model_udf(..., once=True)` whose result is `FEATURES`. `mode` is as in `predict`.
+    Raises: SpecError for another mode; DataError where `df` has a column of that name.
+    """
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
+
+    array = predict(df, udf, columns, mode="permissive" if mode == "dropmalformed" else mode, name=name)
+    found = _column(name)
+    # Spark's function fails on a null array.
+    vectors = array.withColumn(name, F.when(found.isNotNull(), array_to_vector(found)))
+    return vectors.where(_column(name).isNotNull()) if mode == "dropmalformed" else vectors
+
+
 def _column(name: str) -> "Column":
     from pyspark.sql.functions import col
 

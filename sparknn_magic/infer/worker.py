@@ -14,6 +14,7 @@ from sparknn_magic.infer.job import InferJob, Readable
 T = TypeVar("T")
 Outputs = Mapping[str, np.ndarray]  # by the names that the model file gives them; empty where no row was scored
 
+NO_NUMBER = "the network's answer is no number"
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 SESSIONS = 4  # kept in one Python worker; the oldest goes first
 # Input pixels in one call of the network. On a CPU, for each thread: the activations then fit in its caches.
@@ -34,7 +35,20 @@ def predict(arrays: Iterator[pa.Array | tuple[pa.Array, ...]], job: InferJob, pa
     read, write = job.read.build(), job.write.build()
     for columns in arrays:  # an empty partition loads no model
         each = columns if isinstance(columns, tuple) else (columns,)
-        yield _score(each, read, write, cached_session(job, path), job)
+        session = cached_session(job, path)
+        _require_outputs(session, job.outputs)
+        yield _score(each, read, write, session, job)
+
+
+def _require_outputs(session: ort.InferenceSession, names: Sequence[str]) -> None:
+    """Raise InferenceError where the model file does not give what is asked for: an older one has no features."""
+    known = [output.name for output in session.get_outputs()]
+    for name in names:
+        if name not in known:
+            raise InferenceError(
+                f"the model file has no output '{name}', only {', '.join(known)}.",
+                hint="Train the model again: this version of sparknn-magic exports it.",
+            )
 
 
 def _score(
@@ -50,18 +64,40 @@ def _score(
     errors: list[str | None] = []
     batches = (read(*(column[start : start + size] for column in columns)) for start in range(0, count, size))
     for found in ahead(batches) if _on_device(session) else batches:
-        if job.mode == "failfast" and len(found.rows) < len(found.errors):
-            reason = next(filter(None, found.errors))
-            raise InferenceError(
-                f"a row cannot be scored: {reason}.",
-                hint="Mode 'permissive' gives such a row a null prediction and the reason in `error`.",
-            )
+        if job.mode == "failfast":
+            _require_all(found.errors)
         if len(found.rows):
             parts.append(_run(session, job.outputs, found.inputs))
         rows.append(found.rows + len(errors))
         errors += found.errors
     outputs = {name: np.concatenate(part) for name, part in zip(job.outputs, zip(*parts, strict=True), strict=False)}
-    return write(outputs, np.concatenate(rows), errors)
+    scored = _no_number(outputs, np.concatenate(rows), errors)
+    if job.mode == "failfast":
+        _require_all(errors)
+    return write(*scored, errors)
+
+
+def _require_all(errors: list[str | None]) -> None:
+    """Raise InferenceError where one of the rows cannot be scored."""
+    reason = next(filter(None, errors), None)
+    if reason is not None:
+        raise InferenceError(
+            f"a row cannot be scored: {reason}.",
+            hint="Mode 'permissive' gives such a row a null prediction and the reason in `error`.",
+        )
+
+
+def _no_number(
+    outputs: Outputs, rows: np.ndarray, errors: list[str | None]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return outputs and rows without those where an output is no finite number; these get a reason in `errors`."""
+    bad = np.zeros(len(rows), bool)
+    for values in outputs.values():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad |= ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    for row in rows[bad].tolist():
+        errors[row] = NO_NUMBER
+    return (dict(outputs), rows) if not bad.any() else ({n: v[~bad] for n, v in outputs.items()}, rows[~bad])
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
@@ -117,6 +153,46 @@ def classification_writer(*, classes: Sequence[str]) -> Callable[[Outputs, np.nd
             pa.nulls(count, pa.string()) if missing is None else pa.array(errors, pa.string()),
         ]
         return pa.StructArray.from_arrays(columns, names=["label", "score", "probabilities", "error"])
+
+    return write
+
+
+def number_writer() -> Callable[[Outputs, np.ndarray, list[str | None]], pa.Array]:
+    """Return a function of (outputs, rows, errors) to struct<prediction, error>, one for each row.
+
+    `outputs` has `prediction` float[scored]; `rows` and `errors` are those of `classification_writer`.
+    """
+
+    def write(outputs: Outputs, rows: np.ndarray, errors: list[str | None]) -> pa.Array:
+        count = len(errors)
+        values = outputs.get("prediction", np.empty(0)).astype(np.float64, copy=False)
+        if len(rows) == count:
+            return pa.StructArray.from_arrays([pa.array(values), pa.nulls(count, pa.string())], ["prediction", "error"])
+        missing = np.ones(count, bool)
+        missing[rows] = False
+        columns = [pa.array(_spread(values, rows, count), mask=missing), pa.array(errors, pa.string())]
+        return pa.StructArray.from_arrays(columns, names=["prediction", "error"])
+
+    return write
+
+
+def features_writer() -> Callable[[Outputs, np.ndarray, list[str | None]], pa.Array]:
+    """Return a function of (outputs, rows, errors) to array<float>, one for each row.
+
+    `outputs` has `features` float32[scored, D]; `rows` and `errors` are those of `classification_writer`. Rows that
+    were not scored have a null.
+    """
+
+    def write(outputs: Outputs, rows: np.ndarray, errors: list[str | None]) -> pa.Array:
+        features = outputs.get("features", np.empty((0, 0), np.float32)).astype(np.float32, copy=False)
+        lengths, missing = np.zeros(len(errors), np.int32), np.ones(len(errors), bool)
+        lengths[rows], missing[rows] = features.shape[1], False
+        return pa.ListArray.from_arrays(
+            pa.array(np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)),
+            pa.array(features.reshape(-1)),
+            type=pa.list_(pa.field("element", pa.float32())),
+            mask=pa.array(missing),
+        )
 
     return write
 

@@ -15,11 +15,11 @@ WEIGHTS = np.vstack([np.eye(3), np.zeros(3)]).T.astype(np.float32) / 16  # float
 
 
 def write_model(folder: Path, height: int = 4, width: int = 5) -> Path:
-    """Write uint8[N, height, width, 3] -> probabilities float32[N, 4], index int64[N]."""
+    """Write uint8[N, height, width, 3] -> probabilities float32[N, 4], index int64[N], features float32[N, 3]."""
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
-        helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+        helper.make_node("ReduceMean", ["float", "axes"], ["features"], keepdims=0),
+        helper.make_node("MatMul", ["features", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         helper.make_node("ArgMax", ["probabilities"], ["index"], axis=1, keepdims=0),
     ]
@@ -30,6 +30,7 @@ def write_model(folder: Path, height: int = 4, width: int = 5) -> Path:
         [
             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(CLASSES)]),
             helper.make_tensor_value_info("index", TensorProto.INT64, ["N"]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3]),
         ],
         [numpy_helper.from_array(WEIGHTS, "weights"), numpy_helper.from_array(np.array([1, 2]), "axes")],
     )
