@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
 from sparknn_magic.spec.marks import Mark, Marks
+from sparknn_magic.spec.metrics import Metrics
 from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps, Text, TrainSpec
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
 from sparknn_magic.spec.values import Plain, attach_frames, is_frame
@@ -20,7 +21,7 @@ from sparknn_magic.spec.words import Problem, more, problems, show
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A section with nothing under it (every line commented out, say) is as if it were not written.
-_SECTIONS = ("name", "preprocess", "augment", "init", "loss", "train", "export")
+_SECTIONS = ("name", "preprocess", "augment", "init", "loss", "metrics", "train", "export")
 
 
 class Experiment(Spec):
@@ -39,6 +40,9 @@ class Experiment(Spec):
     )
     loss: AStep | None = Field(
         default=None, description="what training minimizes; the task's own where it is not given"
+    )
+    metrics: Metrics = Field(
+        default={}, description="SQL aggregates over the predictions by name, computed beside the task's own figures"
     )
     train: TrainSpec = Field(default=TrainSpec(), description="how the network is trained")
     export: Text | None = Field(default=None, description="folder that the model is written to")
@@ -133,9 +137,13 @@ class Experiment(Spec):
         hint: str | None = None,
         key: bool = False,
         kind: type[SparkNNError] = SpecError,
+        inside: tuple[int, int] | None = None,
     ) -> SparkNNError:
-        """Return an error of `kind` that points at `path`, or at what is written nearest above it."""
-        return self._marks.error(path, message, hint=hint, key=key, kind=kind)
+        """Return an error of `kind` that points at `path`, or at what is written nearest above it.
+
+        `inside` is a line and column within the text that stands there, from 1.
+        """
+        return self._marks.error(path, message, hint=hint, key=key, kind=kind, inside=inside)
 
     def to_dict(self) -> dict[str, Any]:
         """Return values that JSON can hold and `Experiment.load` reads back; a DataFrame is its variable's name."""

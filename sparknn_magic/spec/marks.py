@@ -15,6 +15,7 @@ class Mark:
     line: int | None = None
     column: int | None = None
     origin: str | None = None
+    inset: int | None = None  # columns up to a text's first character, where it is in one line and without escapes
 
 
 @dataclass(eq=False)
@@ -61,9 +62,13 @@ class Marks:
         hint: str | None = None,
         key: bool = False,
         kind: type[SparkNNError] = SpecError,
+        inside: tuple[int, int] | None = None,
     ) -> SparkNNError:
-        """Return an error of `kind` that points at `path`."""
-        return error_at(self.find(tuple(path), key=key), message, hint=hint, kind=kind)
+        """Return an error of `kind` that points at `path`; at `inside`, a place in its text, where it can."""
+        mark = self.find(tuple(path), key=key)
+        if inside is not None and inside[0] == 1 and mark is not None and mark.inset is not None and mark.column:
+            mark = Mark(mark.line, mark.column + mark.inset + inside[1] - 1)
+        return error_at(mark, message, hint=hint, kind=kind)
 
 
 def error_at(

@@ -156,7 +156,7 @@ class _Builder:
 
     def take(self, event: Event) -> None:
         start = event.start_mark
-        self.last = Mark(self.first_line + start.line, start.column + 1)
+        self.last = Mark(self.first_line + start.line, start.column + 1, inset=_inset(event))
         if isinstance(event, DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
@@ -262,3 +262,12 @@ class _Builder:
 
     def error(self, message: str) -> SpecError:
         return SpecError(message, line=self.last.line, column=self.last.column)
+
+
+def _inset(event: Event) -> int | None:
+    """Return 1 for a text in quotes, 0 for one without; None where it has escapes or several lines."""
+    start, end = event.start_mark, event.end_mark
+    if not isinstance(event, ScalarEvent) or start.line != end.line or event.style in ("|", ">"):
+        return None
+    quotes = end.column - start.column - len(event.value)
+    return {0: 0, 2: 1}.get(quotes)

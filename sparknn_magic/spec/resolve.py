@@ -1,7 +1,7 @@
 """Names -> plugins: every step's item, with its options checked and filled in, before anything runs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -39,6 +39,11 @@ class ResolvedStep:
     def part(self) -> Part:
         """What travels to executors."""
         return part_of(self.item, self.options)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Of a loss the further numbers of the row that it reads."""
+        return tuple(getattr(build_loss(self.item.build, Target(), self.options), "columns", ()))
 
 
     def describe(self) -> dict[str, Any]:
@@ -149,6 +154,17 @@ def _init(experiment: Experiment, spec: Step) -> dict[str, Any]:
     return {"name": item.name, "ref": item.ref, "options": options}
 
 
+def check_loss(experiment: Experiment, resolved: Resolved, classes: Sequence[str]) -> None:
+    """Build the loss for what is learnt, which is known by now: these classes, or a number where there are none.
+
+    Raises: SparkNNError with the place in the cell.
+    """
+    # Of the rest any values will do here.
+    target = Target(tuple(classes), (1,) * len(classes)) if classes else Target(std=2.0)
+    place = ("loss", experiment.loss.name) if experiment.loss is not None else ("loss",)
+    _try(experiment, resolved.loss.item, dict(resolved.loss.options), place, target)
+
+
 def _default_loss(task: Item, experiment: Experiment) -> Step:
     name = getattr(task.build, "default_loss", None)
     if not name:
@@ -196,7 +212,7 @@ def _known(kind: str, name: str) -> bool:
     return registry.fold(name) in {registry.fold(known) for known in registry.names(kind)}
 
 
-def _try(experiment: Experiment, item: Item, options: dict[str, Any], path: Path) -> None:
+def _try(experiment: Experiment, item: Item, options: dict[str, Any], path: Path, target: Target | None = None) -> None:
     """Build what can be built without data, so that a plugin's own objections come now and with their line."""
     arguments: dict[str, tuple[Any, ...]] = {"preprocessor": (), "augmentation": (), "loss": (), "schedule": (100, 10)}
     if item.kind == "optimizer":
@@ -207,13 +223,14 @@ def _try(experiment: Experiment, item: Item, options: dict[str, Any], path: Path
         return
     try:
         if item.kind == "loss":
-            build_loss(item.build, Target(), options)
+            build_loss(item.build, target or Target(), options)
         else:
             item.build(*arguments[item.kind], **options)
     except SparkNNError as error:
         place = next((o for o in options if re.search(rf"\b{re.escape(o)}\b", error.message)), None)
         where = (*path, place) if place else path
-        raise experiment.error(where, error.message, hint=error.hint, kind=type(error)) from error
+        inside = getattr(error, "at", None)  # of an SQL expression
+        raise experiment.error(where, error.message, hint=error.hint, kind=type(error), inside=inside) from error
     except (ValueError, TypeError, ArithmeticError) as error:
         reason = str(error).split("\n")[0]
         raise experiment.error(path, f"{item.name} refuses its options: {reason}", key=True) from error

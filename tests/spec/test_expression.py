@@ -2,8 +2,11 @@
 
 import pytest
 
+from sparknn_magic.errors import SpecError
+from sparknn_magic.spec import Experiment
 from sparknn_magic.spec.expression import read_expression
 from sparknn_magic.spec.expression_tree import KNOWN, ExpressionError
+from sparknn_magic.spec.resolve import check_loss, resolve
 
 PETS = ("cat", "dog", "eel")
 
@@ -156,3 +159,68 @@ def test_every_function_of_the_list_is_taken():
         count = {"pi": 0, "e": 0}.get(name, arguments.get(name, 1))
         args = ["true", "1", "2"] if name == "if" else ["1", "2", "3"][:count]
         read_expression(f"probability(0) + {name}({', '.join(args)})").bind("class", PETS)
+
+
+CELL = """\
+task: image-classification
+data: {train: products}
+model: lenet5
+loss:
+  sql: """
+
+
+def cell_error(loss):
+    with pytest.raises(SpecError) as caught:
+        resolve(Experiment.parse(CELL + loss))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "place"),
+    [
+        ("-lnn(probability(label))", "line 5, column 9: there is no function 'lnn'"),
+        ('"-lnn(probability(label))"', "line 5, column 10: there is no function 'lnn'"),
+        ("{expression: -lnn(probability(label))}", "line 5, column "),
+        ("|\n    -lnn(probability(label))", "line 5, column 8: there is no function 'lnn'"),
+        ("'if(label = ''cat'', lnn(probability(0)), 1)'", "line 5, column 8: there is no function 'lnn'"),
+    ],
+)
+def test_in_a_cell_the_place_is_that_of_the_word_where_yaml_leaves_it_as_it_is(loss, place):
+    said = cell_error(loss)
+    assert place in said
+    assert "of the SQL)\nA loss knows" in said
+
+
+def test_the_columns_of_a_loss_are_known_before_any_row_is_read():
+    resolved = resolve(Experiment.parse(CELL + "-ln(probability(label)) * price / Stock"))
+    assert resolved.loss.columns == ("price", "Stock")
+    assert resolve(Experiment.parse(CELL.replace("loss:\n  sql: ", ""))).loss.columns == ()
+
+
+def test_the_loss_is_built_again_once_the_classes_are_known():
+    experiment = Experiment.parse(CELL + "-ln(probability(label)) * if(label = 'dgo', 2, 1)")
+    resolved = resolve(experiment)
+    with pytest.raises(SpecError, match="line 5, column 45: there is no class 'dgo'"):
+        check_loss(experiment, resolved, PETS)
+    with pytest.raises(SpecError, match="a number is learnt here"):
+        check_loss(experiment, resolved, ())
+
+
+def test_metrics_are_sql_by_name():
+    text = CELL.replace("loss:\n  sql: ", "metrics:\n  cost: avg(price)\n  worst: {sql: max(price)}\n")
+    assert Experiment.parse(text).metrics == {"cost": "avg(price)", "worst": "max(price)"}
+    assert Experiment.parse(text).to_dict()["metrics"] == {"cost": "avg(price)", "worst": "max(price)"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ("avg(price)", "line 4, column 10: metrics must be names with SQL aggregates, not 'avg(price)'.\nFor example:"),
+        ("{cost: 3}", "line 4, column 17: metrics.cost must be an SQL aggregate."),
+        ("{cost: {sqll: avg(price)}}", "metrics.cost must be SQL, or `{sql: ...}`."),
+    ],
+)
+def test_metrics_that_are_no_sql_say_how_they_are_written(metrics, words):
+    with pytest.raises(SpecError) as caught:
+        Experiment.parse(CELL.replace("loss:\n  sql: ", f"metrics: {metrics}\n"))
+    assert words in str(caught.value)
