@@ -24,6 +24,8 @@ from sparknn_magic.show.words import (
     percent,
     plain,
     plural,
+    preprocess_texts,
+    queries_note,
     shorten,
     size,
     step_text,
@@ -224,12 +226,15 @@ def _about(meta: Mapping[str, Any]) -> Markup:
     if meta.get("classes"):
         data.append(("Classes", count(len(meta["classes"]))))
     statistics = meta.get("statistics") or {}
-    data += [(f"Pixel {n}", ", ".join(f"{x:.4f}" for x in statistics[k])) for k, n in _PIXELS if k in statistics]
+    for key, words in (("mean", "mean"), ("std", "deviation")):
+        if isinstance(found := statistics.get(key), float):
+            data.append((f"Label's {words}", number(found)))
+        elif found is not None:
+            data.append((f"Pixel {words}", ", ".join(f"{x:.4f}" for x in found)))
     return el("div", section("Data", None, facts(data)), section("Model", None, facts(_model_facts(meta))), cls="two")
 
 
 _SPLITS = (("train", "train"), ("validation", "validate"), ("test", "test"))
-_PIXELS = (("mean", "mean"), ("std", "deviation"))
 
 
 def _model_facts(meta: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -239,7 +244,8 @@ def _model_facts(meta: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("Source", linked(plain(model["source"])) if model.get("source") else None),
         ("Licence", plain(model.get("licence") or "")),
         ("Input", input_text(meta["input"]) if meta.get("input") else None),
-        ("Preprocessing", ", ".join(step_text(s) for s in meta.get("preprocess") or []) or "none"),
+        ("Preprocessing", ", ".join(preprocess_texts(meta)) or "none"),
+        ("SQL function", queries_note(meta)),
         ("Batch size", training.get("batch_size")),
         ("Precision", plain(training.get("precision") or "")),
         ("Seed", training.get("seed")),

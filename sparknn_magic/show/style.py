@@ -54,6 +54,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
   position: sticky; top: 0; background: var(--card); z-index: 1; }
 .list tbody tr:last-child > * { border-bottom: 0; }
 .list .num { text-align: right; padding-right: 0; padding-left: 16px; white-space: nowrap; overflow-wrap: normal; }
+.list .num + :not(.num) { padding-left: 24px; }
 .list tfoot td { border-top: 1px solid var(--line); border-bottom: 0; color: var(--soft); }
 .list th[scope=row] { font-weight: 500; }
 .facts th[scope=row] { color: var(--soft); font-weight: 400; width: 168px; }

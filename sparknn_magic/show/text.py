@@ -15,6 +15,8 @@ from sparknn_magic.show.words import (
     options_text,
     plain,
     plural,
+    preprocess_texts,
+    queries_note,
     shorten,
     size,
     step_text,
@@ -135,8 +137,9 @@ def model_facts(meta: Mapping[str, Any]) -> list[list[str]]:
         ),
         ("classes", _classes(meta.get("classes") or [])),
         ("input", input_text(meta["input"]) if meta.get("input") else None),
-        ("preprocessing", ", ".join(step_text(s) for s in meta.get("preprocess") or []) or "none"),
-        ("pixels", _statistics(meta.get("statistics") or {})),
+        ("preprocessing", ", ".join(preprocess_texts(meta)) or "none"),
+        ("", queries_note(meta)),
+        _statistics(meta.get("statistics") or {}),
         ("training", _training(training)),
         ("", _speed(training)),
         ("rows", rows_text(meta.get("rows") or {})),
@@ -158,11 +161,15 @@ def _classes(classes: Sequence[str]) -> str | None:
     return f"{len(classes)}: {names}" + (f", and {len(classes) - 12} more" if len(classes) > 12 else "")
 
 
-def _statistics(statistics: Mapping[str, Sequence[float]]) -> str | None:
+def _statistics(statistics: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the line about pixels, whose statistics are lists, or about the numbers that are learnt."""
     if not statistics:
-        return None
-    mean, std = (", ".join(f"{x:.4f}" for x in statistics[k]) for k in ("mean", "std"))
-    return f"mean {mean}, deviation {std} (of 0..1)"
+        return "pixels", None
+    mean, std = statistics["mean"], statistics["std"]
+    if isinstance(mean, float):
+        return "label", f"mean {number(mean)}, deviation {number(std)}"
+    means, deviations = (", ".join(f"{x:.4f}" for x in values) for values in (mean, std))
+    return "pixels", f"mean {means}, deviation {deviations} (of 0..1)"
 
 
 def _training(training: Mapping[str, Any]) -> str | None:
@@ -225,14 +232,15 @@ def plan_title(plan: Mapping[str, Any]) -> str:
 def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the lines `name, value` of a plan; only those that it has something for."""
     model, shape = plan.get("model") or {}, plan.get("input") or {}
-    steps = [step_text(s) if isinstance(s, Mapping) else plain(s) for s in plan.get("preprocess") or []]
     columns = [f"{plain(name)} {plain(kind)}" for name, kind in plan.get("columns") or []]
     long = {"h": "height", "w": "width", "c": "channels"}
     facts = [
         ("source", _mapping(plan.get("source"))),
         ("columns", ", ".join(columns)),
         ("splits", _mapping(plan.get("splits"))),
-        ("preprocess", ", ".join(steps)),
+        ("preprocess", ", ".join(preprocess_texts(plan))),
+        ("", queries_note(plan)),
+        *((plain(name), plain(value)) for name, value in plan.get("details") or []),
         ("input", input_text({long.get(k, k): v for k, v in shape.items()}) if shape else None),
         ("classes", _counted(plan.get("classes"))),
         ("model", step_text(model) if model.get("name") else None),

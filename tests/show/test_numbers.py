@@ -55,6 +55,7 @@ def test_what_show_prints_of_a_model_of_numbers(make_columns_meta):
         "wages: vector-regression",
         "input          5 numbers, 1 category",
         "preprocessing  fill_nulls {with: median}, standardize",
+        "label          mean 152.1, deviation 77.1",
         "parity         ONNX Runtime and PyTorch differ by at most 3.1e-07 standard deviations on 512 rows",
         "MAE                      41.61  always the mean of the training rows: 66.04",
     ):
@@ -120,6 +121,7 @@ def test_the_report_on_numbers_says_the_headline_figures_and_shows_them(make_col
         "41.61",
         "Of 300 rows, drawn at random where there are more.",
         "5 numbers, 1 category",
+        "Label's deviation\n77.1",
     ):
         assert said in read.text
     for word in ("ccuracy", "Confusion", "Classes", "Pixel", "None"):
