@@ -98,8 +98,8 @@ def export_onnx(
                 model,
                 tuple(example.values()),
                 dynamo=True,
-                input_names=list(example),
-                output_names=list(outputs),
+                input_names=[f"input@{i}" for i in range(len(example))],
+                output_names=[f"output@{i}" for i in range(len(outputs))],
                 dynamic_shapes=axes,
                 optimize=True,
             )
@@ -110,11 +110,25 @@ def export_onnx(
             hint="Its forward must not branch on tensor values, nor on the batch size.",
         ) from error
     assert program is not None
+    _give_names(program.model.graph, list(example), list(outputs))
     proto = program.model_proto
     proto.producer_name = PRODUCER
     onnx_metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     _strip_traces(proto)
     return save_checked(proto, path, onnx_metadata)
+
+
+def _give_names(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Name inputs and outputs. Values inside that the exporter gave one of these names (`index`, `add`) get another."""
+    from onnx_ir.traversal import RecursiveGraphIterator
+
+    ends = [*graph.inputs, *graph.outputs]
+    inside = [value for node in RecursiveGraphIterator(graph) for value in node.outputs if value not in ends]
+    for value in [*inside, *graph.initializers.values()]:
+        if value.name in (*inputs, *outputs):
+            value.name = f"{value.name}@inside"
+    for value, name in zip(ends, (*inputs, *outputs), strict=True):
+        value.name = name
 
 
 def save_checked(proto: Any, path: Path, metadata: Mapping[str, str]) -> int:
