@@ -1,10 +1,7 @@
 """The whole flow, a line for each stage. Every door (cell, Python call, shell) comes here."""
 
-import hashlib
-import json
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +12,10 @@ from sparknn_magic import shipping
 from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
 from sparknn_magic.errors import SparkNNError, did_you_mean
 from sparknn_magic.model import Model
-from sparknn_magic.plugin import Part
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, resolve
+from sparknn_magic.start import Older, check_older, check_start, train_job
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 
 Listener = Callable[[dict[str, Any]], None]
 STAGES = ("check", "prepare", "train", "export", "evaluate")
-CACHE_SHARE = 0.25  # of a machine's memory for one rank's rows
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,17 @@ class Checked:
     workers: int
     name: str
     folder: Path  # of the model
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An experiment whose rows are prepared: what is left is to train."""
+
+    checked: Checked
+    prepared: Any  # the task's
+    job: TrainJob
+    parameters: int  # of the network
+    notes: list[str]  # for the user
 
 
 def train(
@@ -64,27 +71,40 @@ def train(
 
     Raises: SparkNNError of one or two lines.
     """
-    tell = on_event or _printer()
-    with _stage(tell, "check"):
-        checked = check(spec, spark=spark, name=name, overrides=overrides, variables=variables)
-    runs = Path(runs or os.environ.get("SPARKNN_RUNS") or "sparknn_runs").absolute()
-    with _stage(tell, "prepare") as done:
-        prepared = checked.task.prepare(checked.plan, f"{runs}/prepared", fresh=fresh)
-        done.update(rows=prepared.rows, dropped=prepared.dropped, classes=len(prepared.classes), reused=prepared.reused)
-    job, parameters = _train_job(checked, prepared, runs)
-    with _stage(tell, "train"):
+    tell = on_event or printer()
+    asked: dict[str, Any] = {"spark": spark, "name": name, "overrides": overrides, "variables": variables}
+    ready = get_ready(spec, tell, runs=runs, fresh=fresh, **asked)
+    checked, prepared, job = ready.checked, ready.prepared, ready.job
+    with stage(tell, "train"):
         fitted = _fit(checked, prepared, job, tell, fresh)
     with new_bundle(checked.folder) as partial:
-        with _stage(tell, "export") as done:
-            meta = _meta(checked, prepared, job, fitted, parameters)
+        with stage(tell, "export") as done:
+            meta = _meta(ready, fitted)
             exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
             meta = meta | exported
             done.update(exported["parity"])
-        with _stage(tell, "evaluate") as done:
+        with stage(tell, "evaluate") as done:
             meta = _evaluate(checked, meta, partial, Path(job.folder) / "report.html")
             told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "rows")}
             done.update(figure=checked.task.figure, **told)
     return _published(checked, meta, job)
+
+
+def get_ready(spec: Any, tell: Listener, *, runs: str | Path | None = None, fresh: bool = False, **asked: Any) -> Ready:
+    """Check the experiment, as `check` does with what it takes by name, and prepare its rows."""
+    with stage(tell, "check"):
+        checked = check(spec, **asked)
+    runs = Path(runs or os.environ.get("SPARKNN_RUNS") or "sparknn_runs").absolute()
+    with stage(tell, "prepare") as done:
+        prepared = checked.task.prepare(checked.plan, f"{runs}/prepared", fresh=fresh)
+        done.update(rows=prepared.rows, dropped=prepared.dropped, classes=len(prepared.classes), reused=prepared.reused)
+    network = _build(checked, prepared)
+    older = _check_start(checked, prepared, network)
+    job = train_job(checked, prepared, older, runs)
+    notes = [older.note] if older is not None else []
+    for note in notes:
+        tell({"event": "note", "message": note})
+    return Ready(checked, prepared, job, _parameters(network), notes)
 
 
 def check(
@@ -114,6 +134,8 @@ def check(
         check_name(spark, model_name)
     with _placed(experiment, ("train", "workers")):
         workers = choose_workers(spark, experiment.train.workers)
+    with _placed(experiment, ("train", "pretrained")):
+        check_older(experiment.train.pretrained)
     task: Task = resolved.task.build()
     _check_figure(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
@@ -131,6 +153,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     checked = check(spec, **options)
     experiment, found = checked.experiment, checked.task.inspect(checked.plan)
     network = _build(checked, found)
+    older = _check_start(checked, found, network)
     plain = experiment.to_dict()
     return {
         "name": checked.name,
@@ -148,6 +171,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
         },
         **_layers(checked.resolved.model, network),
         "train": {k: v for k, v in plain["train"].items() if v is not None and k != "workers"},
+        "pretrained": older.note if older is not None else None,
         "workers": checked.workers,
         "slots": cluster.slots(checked.spark),
         "export": near(checked.folder),
@@ -227,52 +251,12 @@ def _build(checked: Checked, found: Any) -> Any:
         raise experiment.error(("model",), f"{model.item.name} cannot be built for {size}: {reason}") from error
 
 
+def _check_start(checked: Checked, found: Any, network: Any) -> Older | None:
+    return check_start(checked.experiment, checked.resolved, network, checked.task.outputs(found), found.classes)
+
+
 def _parameters(network: Any) -> int:
     return sum(p.numel() for p in network.parameters())
-
-
-def _train_job(checked: Checked, prepared: Any, runs: Path) -> tuple[TrainJob, int]:
-    """Return the job for every rank, and the network's number of parameters."""
-    from sparknn_magic.cluster import task_cpus
-
-    parameters = _parameters(_build(checked, prepared))
-    resolved, train, task = checked.resolved, checked.experiment.train, checked.task
-    stopping = train.early_stopping
-    watch = stopping.metric if stopping else task.watch
-    job = TrainJob(
-        attempt=uuid.uuid4().hex,
-        folder="",
-        fingerprint="",
-        architecture=resolved.model.part,
-        rows=task.training_rows(prepared),
-        outputs=task.outputs(prepared),
-        target=task.target(prepared),
-        figure=task.figure,
-        measure=Part(task.measure),
-        loss=resolved.loss.part,
-        optimizer=resolved.optimizer.part,
-        schedule=resolved.schedule.part,
-        augment=tuple(step.part for step in resolved.augment),
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        warmup=train.warmup,
-        precision=train.precision,
-        clip_norm=train.clip_norm,
-        patience=stopping.patience if stopping else None,
-        watch=watch,
-        lower=watch == "validation_loss" or task.lower,
-        seed=train.seed,
-        device=train.device,
-        threads=task_cpus(checked.spark),
-    )
-    identity = json.dumps(
-        [asdict(replace(job, attempt="")), prepared.uri, checked.workers], sort_keys=True, default=str
-    )
-    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
-    folder = runs / checked.name / fingerprint[:12]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cache = int(memory * CACHE_SHARE / checked.workers)
-    return replace(job, folder=str(folder), fingerprint=fingerprint, cache_bytes=cache), parameters
 
 
 def _fit(checked: Checked, prepared: Any, job: TrainJob, tell: Listener, fresh: bool) -> Fitted:
@@ -289,10 +273,12 @@ def _fit(checked: Checked, prepared: Any, job: TrainJob, tell: Listener, fresh: 
         events.close()
 
 
-def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parameters: int) -> dict[str, Any]:
+def _meta(ready: Ready, fitted: Fitted) -> dict[str, Any]:
     """Return what bundle.json says before the file has been exported and evaluated."""
+    checked, prepared, job = ready.checked, ready.prepared, ready.job
     model = checked.resolved.model
     training = {k: v for k, v in asdict(fitted).items() if k != "weights"}
+    training["notes"] = ready.notes + fitted.notes
     return {
         "name": checked.name,
         "task": checked.experiment.task,
@@ -300,12 +286,11 @@ def _meta(checked: Checked, prepared: Any, job: TrainJob, fitted: Fitted, parame
         **checked.task.describe(prepared),
         "preprocess": [shipping.describe(step.item, step.part) for step in checked.resolved.preprocess],
         "model": model.describe()
-        | {"parameters": parameters, "source": model.item.source, "licence": model.item.licence},
+        | {"parameters": ready.parameters, "source": model.item.source, "licence": model.item.licence},
         "training": training
         | {
             "epochs": len(fitted.history),
             "seed": job.seed,
-            "batch_size": job.batch_size,
             "figure": job.figure,
             "fingerprint": job.fingerprint,
         },
@@ -344,20 +329,21 @@ def _published(checked: Checked, meta: dict[str, Any], job: TrainJob) -> Model:
 
 
 @contextmanager
-def _stage(tell: Listener, stage: str) -> Iterator[dict[str, Any]]:
+def stage(tell: Listener, name: str) -> Iterator[dict[str, Any]]:
     """Tell when a stage starts and ends; what the block adds to the dict it gets goes along."""
     started = time.perf_counter()
-    tell({"event": "stage", "stage": stage, "state": "start"})
+    tell({"event": "stage", "stage": name, "state": "start"})
     done: dict[str, Any] = {}
     try:
         yield done
     except BaseException:
-        tell({"event": "stage", "stage": stage, "state": "failed", "seconds": time.perf_counter() - started})
+        tell({"event": "stage", "stage": name, "state": "failed", "seconds": time.perf_counter() - started})
         raise
-    tell({"event": "stage", "stage": stage, "state": "done", "seconds": time.perf_counter() - started, **done})
+    tell({"event": "stage", "stage": name, "state": "done", "seconds": time.perf_counter() - started, **done})
 
 
-def _printer() -> Listener:
+def printer() -> Listener:
+    """Return a listener that prints a line for each stage and epoch."""
     from sparknn_magic.show.progress import Lines
 
     return Lines()

@@ -14,8 +14,9 @@ from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
 from sparknn_magic.spec.marks import Mark, Marks
 from sparknn_magic.spec.metrics import Metrics
-from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps, Text, TrainSpec
+from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps, Text
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
+from sparknn_magic.spec.training import TrainSpec
 from sparknn_magic.spec.values import Plain, attach_frames, is_frame
 from sparknn_magic.spec.words import Problem, more, problems, show
 

@@ -10,8 +10,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
     PositiveInt,
     PrivateAttr,
     Tag,
@@ -309,59 +307,3 @@ def _columns(value: Any) -> Any:
         return value
     readers = {"key": read_columns, "shape": read_shape}
     return {k: readers[k](v) if k in readers else v for k, v in value.items()}
-
-
-class EarlyStopping(Spec):
-    """Stop when the validation rows have seen no improvement for some epochs."""
-
-    patience: PositiveInt = Field(default=3, description="epochs without improvement before training stops")
-    metric: Text = Field(
-        default="validation_loss",
-        description="what must improve: validation_loss, or the task's own figure such as validation_accuracy",
-    )
-
-
-def read_patience(value: Any) -> Any:
-    """Take `early_stopping: 3` as `{patience: 3}`."""
-    return {"patience": value} if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class TrainSpec(Spec):
-    """How the network is trained."""
-
-    epochs: PositiveInt = Field(default=10, description="full passes over the training rows")
-    batch_size: PositiveInt = Field(default=256, description="rows a worker takes in one step")
-    optimizer: AStep = Field(default=Step(name="adamw"), description="the optimizer and its options")
-    schedule: AStep = Field(default=Step(name="one_cycle"), description="how the learning rate goes from step to step")
-    warmup: NonNegativeFloat = Field(
-        default=0.0, description="epochs in which the learning rate rises from 0 to its value"
-    )
-    workers: Literal["auto"] | PositiveInt = Field(
-        default="auto", description="Spark tasks that train together; auto: as many as the cluster has slots for"
-    )
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto",
-        description="number format of the computation; auto: float32 on a CPU, bfloat16 on a GPU that has it",
-    )
-    clip_norm: PositiveFloat | None = Field(
-        default=None, description="largest norm of the gradient; a longer one is scaled down"
-    )
-    early_stopping: Annotated[EarlyStopping, BeforeValidator(read_patience)] | None = Field(
-        default=None, description="stop when the validation rows see no improvement"
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        default=0,
-        description="seed of weights, order and augmentation; the same seed and workers give the same weights on a CPU",
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="where the workers compute; auto: a GPU if there is one"
-    )
-
-    @model_validator(mode="after")
-    def _warmup_ends(self) -> "TrainSpec":
-        if self.warmup >= self.epochs:
-            raise wrong(
-                f"train.warmup ({self.warmup:g} epochs) must be shorter than train.epochs ({self.epochs}).",
-                at=("warmup",),
-            )
-        return self

@@ -34,7 +34,8 @@ def load(folder: str) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]
         state = json.loads(file.metadata()["state"])
         for name in file.keys():  # noqa: SIM118 (a safe_open file is not a dict)
             group, _, key = name.partition("/")
-            tensors.setdefault(group, {})[key] = file.get_tensor(name)
+            # A copy in memory of torch's own: sums over unaligned numbers differ in the last bits.
+            tensors.setdefault(group, {})[key] = file.get_tensor(name).clone()
     return state, tensors
 
 
@@ -54,20 +55,41 @@ def _unshared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return result
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Return the optimizer's state as named tensors: `0.exp_avg`, `0.step`, ..."""
-    found = {}
-    for index, values in optimizer.state_dict()["state"].items():
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return the optimizer's state: plain values for JSON, and named tensors: `0.exp_avg`, `0.old_dirs.3`, ...
+
+    A list (of L-BFGS' last steps) is there with its length, so that its tensors find their places again.
+    """
+    known = optimizer.state_dict()
+    plain: dict[str, Any] = {}
+    tensors: dict[str, torch.Tensor] = {}
+    for index, values in known["state"].items():
         for key, value in values.items():
-            if value is not None:
-                found[f"{index}.{key}"] = torch.as_tensor(value)
-    return found
+            name = f"{index}.{key}"
+            if isinstance(value, torch.Tensor):
+                tensors[name] = value
+            elif isinstance(value, list):
+                plain[name] = {"list": len(value)}
+                tensors |= {f"{name}.{n}": each for n, each in enumerate(value) if each is not None}
+            else:
+                plain[name] = value
+    return plain, tensors
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `optimizer_tensors` returned."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, plain: dict[str, Any], tensors: dict[str, torch.Tensor]
+) -> None:
+    """Put back what `optimizer_state` returned."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in plain.items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+        listed = isinstance(value, dict)
+        state.setdefault(int(index), {})[key] = [None] * value["list"] if listed else value
+    for name, tensor in tensors.items():
+        index, key, *place = name.split(".")
+        values = state.setdefault(int(index), {})
+        if place:
+            values[key][int(place[0])] = tensor
+        else:
+            values[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -50,6 +50,11 @@ class Reporter:
                 self.notes.append(f"rank 0 lost the driver: {type(error).__name__}: {error}.")
                 self.driver = None
 
+    def note(self, message: str) -> None:
+        """Report what the user ought to know, now and with the result."""
+        self.notes.append(message)
+        self.send("note", message=message)
+
     def stop_requested(self) -> bool:
         """Whether the driver has asked to end after this epoch."""
         if (self.folder / STOP).exists():

@@ -60,6 +60,26 @@ def picture_rows(
 
 
 @dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Weights to start from: those of another model of the same architecture."""
+
+    file: str  # safetensors; the name by which Spark gives it to executors, in a rank the path there
+    fresh: tuple[str, ...] = ()  # what is not taken from it: the last layer, where the classes are others
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A run that looks for a learning rate: every step takes a higher one, and nothing is kept of the weights."""
+
+    steps: int = 200
+    start: float = 1e-7  # rate of the first step
+    end: float = 10.0  # and of the last
+
+
+AUTO = 0  # a batch size that the ranks find by measuring
+
+
+@dataclass(frozen=True, slots=True)
 class TrainJob:
     """One training run, the same for every rank."""
 
@@ -77,7 +97,13 @@ class TrainJob:
     figure: str = "accuracy"  # the name of what is reported beside the loss
     measure: Part = field(default_factory=lambda: Part("sparknn_magic.training.figures:accuracy"))  # of each row
     epochs: int = 10
-    batch_size: int = 256  # rows a rank takes in one step
+    batch_size: int = 256  # rows that a rank passes through the network at once, or AUTO
+    accumulate: int = 1  # such batches in one step of the optimizer
+    ema: float | None = None  # decay of the running mean of the weights, which is judged and exported in their place
+    freeze: tuple[str, ...] = ()  # names, with * and ?, of the body's modules and parameters that are left as they are
+    unfreeze_after: int | None = None  # epochs; None: never
+    pretrained: Pretrained | None = None
+    time_limit: float | None = None  # seconds, of all attempts together
     warmup: float = 0.0  # epochs
     precision: str = "auto"
     clip_norm: float | None = None
@@ -88,6 +114,7 @@ class TrainJob:
     device: str = "auto"
     threads: int = 1  # cores of a Spark task
     cache_bytes: int = 2**31  # a rank's rows above this live in a memory-mapped file
+    sweep: Sweep | None = None  # look for a learning rate instead of training
     channel: Channel | None = None  # None: a Spark Connect client, which reads events.jsonl
 
 
@@ -103,6 +130,7 @@ class Fitted:
     device: str
     precision: str
     workers: int
+    batch_size: int  # as asked for, or as found by measuring
     resumed_from: int = 0  # epochs that an earlier attempt had finished
-    stopped: str = ""  # why it ended before the last epoch: "early stopping", "stop request" or ""
+    stopped: str = ""  # why it ended before the last epoch: "early stopping", "time limit", "stop request" or ""
     notes: list[str] = field(default_factory=list)

@@ -23,14 +23,17 @@ from torch import Tensor
 
 from sparknn_magic.errors import TrainError
 from sparknn_magic.training import checkpoint
+from sparknn_magic.training.batch_size import find_batch_size
 from sparknn_magic.training.cache import Rows
 from sparknn_magic.training.events import Reporter
-from sparknn_magic.training.job import TrainJob
+from sparknn_magic.training.job import AUTO, TrainJob
 from sparknn_magic.training.rows import RankRows, lend_a_row
 from sparknn_magic.training.steps import Stepper, choose_device
 
 VALIDATION_BATCH = 512
 STEP_EVENT_SECONDS = 0.25
+
+Checkpoint = tuple[dict[str, Any], dict[str, dict[str, Tensor]]]
 
 
 @dataclass
@@ -64,17 +67,27 @@ class Trainer:
         if not sum(self.counts):
             raise TrainError("there are no training rows.")
         self.longest = max(self.counts)
-        self.steps = max(1, math.ceil(self.longest / job.batch_size))
         if min(self.counts) == 0:
             training = lend_a_row(training, job.rows, self.counts.index(self.longest), place.rank, self.device)
         self.training = RankRows(training, job.rows, self.device)
         self.validation = RankRows(validation, job.rows, self.device)
+        self.found = self._find_checkpoint()
+        self.batch_size = self._choose_batch_size()
+        self.steps = max(1, math.ceil(self.longest / (self.batch_size * job.accumulate)))
         self.stepper = Stepper(job, self.device, place.world)
-        self.body = self.stepper.network.body
+        self.body = self.stepper.body
         self.factor = job.schedule.build(job.epochs * self.steps, self.steps)
         self.progress = Progress()
         self.resumed_from = 0  # epochs behind the checkpoint that was taken up
+        self.started = time.perf_counter()
         self.next_report = 0.0
+
+    def _choose_batch_size(self) -> int:
+        if self.job.batch_size != AUTO:
+            return self.job.batch_size
+        if self.found is not None:
+            return int(self.found[0]["batch_size"])
+        return find_batch_size(self.job, self.training, self.longest, self.place.world)
 
     def _count(self, training: int, validation: int) -> tuple[list[int], int]:
         """Return every rank's number of training rows, and the number of validation rows of all."""
@@ -90,40 +103,73 @@ class Trainer:
     def run(self) -> None:
         """Train from the checkpoint, or from the start, to the last epoch."""
         self.resumed_from = self._resume()
+        self.started = time.perf_counter() - sum(epoch["seconds"] for epoch in self.progress.history)
         for epoch in range(self.resumed_from, self.job.epochs):
             if self.progress.stopped:
                 break
             self.place.epoch = epoch + 1
+            if self.job.unfreeze_after is not None and epoch >= self.job.unfreeze_after:
+                self.stepper.unfreeze()
             started = time.perf_counter()
             sums = self._train_epoch(epoch)
             seconds = time.perf_counter() - started
-            self._average_buffers()
+            self.stepper.average_buffers()
             self._finish_epoch(epoch, seconds, self._reduce(sums + self._validate() + [self._stop_asked()]))
 
     def _train_epoch(self, epoch: int) -> list[float]:
         """Take every step of one epoch; return this rank's sums: loss, figure, rows."""
-        self.stepper.model.train()
-        generator = torch.manual_seed(_mix(self.job.seed, epoch, self.place.rank))
-        mine = self.counts[self.place.rank]
-        order = torch.randperm(len(self.training), generator=generator)
-        order = order.repeat(math.ceil(self.longest / len(order)))[: self.longest]
+        self.stepper.train()
+        order = self.order(epoch)
         sums = torch.zeros(2, device=self.device)
         before: tuple[Tensor, int] | None = None
+        passed = 0
         started = time.perf_counter()
-        for step, (begin, end) in enumerate(_cuts(self.longest, self.steps)):
+        for step, (begin, end) in enumerate(cuts(self.longest, self.steps)):
             self.place.step = step + 1
             self.stepper.set_rate(self._rate_factor(epoch * self.steps + step))
-            real = max(0, min(end, mine) - begin)
-            rows_of_all = sum(max(0, min(end, count) - begin) for count in self.counts)
-            loss, figure = self.stepper.learn(self.training.take(order[begin:end]), real, rows_of_all)
+            loss, figure = self.stepper.learn(self.training, *self.parts(order, begin, end))
             # Looking at a loss waits for the device, so a GPU's is looked at one step later, while it works on.
             now = loss, end - begin
             self._check_finite(before if self.device.type == "cuda" else now)
             before = now
             sums += torch.stack([loss, figure])
-            self._report_step(loss, end * self.place.world, started)
+            passed = end
+            self.report_step(end * self.place.world, started, self.steps)
+            if self._time_is_up():
+                self.progress.stopped = "time limit"
+                break
         self._check_finite(before)
-        return [*sums.tolist(), float(mine)]
+        return [*sums.tolist(), float(min(passed, self.counts[self.place.rank]))]
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the positions of this rank's rows in an epoch's order, the first ones again up to the longest rank's.
+
+        Sets the seed of all that the epoch draws.
+        """
+        generator = torch.manual_seed(_mix(self.job.seed, epoch, self.place.rank))
+        order = torch.randperm(len(self.training), generator=generator)
+        return order.repeat(math.ceil(self.longest / len(order)))[: self.longest]
+
+    def parts(self, order: Tensor, begin: int, end: int) -> tuple[list[tuple[Tensor, int]], int]:
+        """Return what `Stepper.learn` takes of the rows `begin` to `end` of an order, and the rows of all that count.
+
+        Every rank has the same number of parts, so that none waits for another.
+        """
+        mine = self.counts[self.place.rank]
+        bounds = [(begin + a, begin + b) for a, b in cuts(end - begin, self.job.accumulate) if b > a]
+        parts = [(order[a:b], max(0, min(b, mine) - a)) for a, b in bounds]
+        return parts, sum(max(0, min(end, count) - begin) for count in self.counts)
+
+    def _time_is_up(self) -> bool:
+        """Whether the time limit has passed on any rank; all ranks ask at the same steps."""
+        if self.job.time_limit is None:
+            return False
+        up = time.perf_counter() - self.started >= self.job.time_limit
+        if self.place.world == 1:
+            return up
+        any_rank = torch.tensor([float(up)], device=self.device)
+        dist.all_reduce(any_rank, dist.ReduceOp.MAX)
+        return bool(any_rank)
 
     def _rate_factor(self, step: int) -> float:
         warmup = self.job.warmup * self.steps
@@ -140,20 +186,12 @@ class Trainer:
         """Return this rank's sums over its validation rows: loss, figure, rows."""
         if not self.validation_rows:
             return [0.0, 0.0, 0.0]
-        self.stepper.model.eval()
         sums = torch.zeros(2, device=self.device)
-        for begin in range(0, len(self.validation), VALIDATION_BATCH):
-            batch = self.validation.take(slice(begin, begin + VALIDATION_BATCH))
-            sums += torch.stack(self.stepper.judge(batch))
+        with self.stepper.at_rest():
+            for begin in range(0, len(self.validation), VALIDATION_BATCH):
+                batch = self.validation.take(slice(begin, begin + VALIDATION_BATCH))
+                sums += torch.stack(self.stepper.judge(batch))
         return [*sums.tolist(), float(len(self.validation))]
-
-    def _average_buffers(self) -> None:
-        """Give every rank the mean of the ranks' running statistics, which each has gathered on its own rows."""
-        if self.place.world > 1:
-            for buffer in self.body.buffers():
-                if buffer.is_floating_point():
-                    dist.all_reduce(buffer)
-                    buffer /= self.place.world
 
     def _stop_asked(self) -> float:
         return float(self.reporter is not None and self.reporter.stop_requested())
@@ -186,9 +224,11 @@ class Trainer:
         value = _watched(figures, self.job)
         if value > progress.best_value or not v_rows:
             progress.best_value, progress.best_epoch = value, epoch + 1
-            progress.best_state = {k: v.detach().cpu().clone() for k, v in self.body.state_dict().items()}
+            with self.stepper.at_rest():
+                progress.best_state = {k: v.detach().cpu().clone() for k, v in self.body.state_dict().items()}
+        self._update_schedule(figures)
         if self.job.patience is not None and epoch + 1 - progress.best_epoch >= self.job.patience:
-            progress.stopped = "early stopping"
+            progress.stopped = progress.stopped or "early stopping"
         if stop:
             progress.stopped = "stop request"
         if self.place.rank == 0:
@@ -196,8 +236,16 @@ class Trainer:
         if self.reporter is not None:
             self.reporter.send("epoch", epochs=self.job.epochs, best_epoch=progress.best_epoch, figure=name, **figures)
 
+    def _update_schedule(self, figures: dict[str, Any]) -> None:
+        """Tell a schedule that looks at them an epoch's figures: the watched one, or the training loss without it."""
+        if hasattr(self.factor, "update"):
+            value = figures.get(self.job.watch)
+            lower = self.job.lower if value is not None else True
+            self.factor.update(figures["train_loss"] if value is None else value, lower)
+
     def _save(self, epoch: int) -> None:
-        progress = self.progress
+        progress, stepper = self.progress, self.stepper
+        plain, tensors_of_optimizer = checkpoint.optimizer_state(stepper.optimizer)
         state = {
             "fingerprint": self.job.fingerprint,
             "world": self.place.world,
@@ -206,18 +254,19 @@ class Trainer:
             "best_epoch": progress.best_epoch,
             "best_value": progress.best_value,
             "stopped": progress.stopped if progress.stopped != "stop request" else "",
-            "scaler": self.stepper.scaler.state_dict(),
+            "batch_size": self.batch_size,
+            "optimizer": plain,
+            "scaler": stepper.scaler.state_dict(),
         }
-        tensors = {
-            "body": self.body.state_dict(),
-            "best": progress.best_state,
-            "optimizer": checkpoint.optimizer_tensors(self.stepper.optimizer),
-        }
+        tensors = {"body": self.body.state_dict(), "best": progress.best_state, "optimizer": tensors_of_optimizer}
+        if stepper.average is not None:
+            state["average_steps"] = stepper.average.steps
+            tensors["average"] = stepper.average.mean
         checkpoint.save(self.job.folder, state, tensors)
 
-    def _resume(self) -> int:
-        """Take up this run's checkpoint where there is one; return the number of epochs it has behind it."""
-        found = checkpoint.load(self.job.folder)
+    def _find_checkpoint(self) -> Checkpoint | None:
+        """Return this run's checkpoint, where there is one that every rank sees."""
+        found = None if self.job.sweep is not None else checkpoint.load(self.job.folder)
         if found is not None and found[0]["fingerprint"] != self.job.fingerprint:
             found = None
         if self.place.world > 1:
@@ -226,32 +275,42 @@ class Trainer:
             dist.all_reduce(seen)
             if int(seen) < self.place.world:
                 if found is not None and self.reporter is not None:
-                    self.reporter.notes.append("the run folder is not visible on every node: started from epoch 1.")
-                return 0
-        if found is None:
+                    self.reporter.note("the run folder is not visible on every node: started from epoch 1.")
+                return None
+        return found
+
+    def _resume(self) -> int:
+        """Take up the checkpoint where there is one; return the number of epochs it has behind it."""
+        if self.found is None:
             return 0
-        state, tensors = found
+        (state, tensors), stepper = self.found, self.stepper
+        self.found = None
         self.body.load_state_dict(tensors["body"])
-        checkpoint.restore_optimizer(self.stepper.optimizer, tensors.get("optimizer", {}))
-        self.stepper.scaler.load_state_dict(state["scaler"])
+        checkpoint.restore_optimizer(stepper.optimizer, state["optimizer"], tensors.get("optimizer", {}))
+        stepper.scaler.load_state_dict(state["scaler"])
+        if stepper.average is not None:
+            stepper.average.restart(tensors["average"], state["average_steps"])
         self.progress = Progress(
             state["history"], state["best_epoch"], state["best_value"], tensors["best"], state["stopped"]
         )
+        for figures in self.progress.history:
+            self._update_schedule(figures)
         if self.reporter is not None:
             self.reporter.send("resume", epoch=state["epoch"], epochs=self.job.epochs)
         return int(state["epoch"])
 
-    def _report_step(self, loss: Tensor, rows: int, started: float) -> None:
+    def report_step(self, rows: int, started: float, steps: int) -> None:
+        """Report at which of so many steps the rank is, some times a second; `rows` have passed since `started`."""
         now = time.perf_counter()
         if self.reporter is None or now < self.next_report:
             return
         self.next_report = now + STEP_EVENT_SECONDS
         place = self.place
         speed = rows / (now - started)
-        self.reporter.send("step", epoch=place.epoch, step=place.step, steps=self.steps, rows_per_second=speed)
+        self.reporter.send("step", epoch=place.epoch, step=place.step, steps=steps, rows_per_second=speed)
 
 
-def _cuts(rows: int, steps: int) -> Iterator[tuple[int, int]]:
+def cuts(rows: int, steps: int) -> Iterator[tuple[int, int]]:
     """Cut `rows` into `steps` runs whose lengths differ by at most one: no short batch at the end."""
     for step in range(steps):
         yield rows * step // steps, rows * (step + 1) // steps

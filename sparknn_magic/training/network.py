@@ -13,7 +13,35 @@ from sparknn_magic.plugin import Target, build_loss
 from sparknn_magic.training.job import TrainJob
 
 
-class Pixels(nn.Module):
+class Front(nn.Module):
+    """What turns a batch's fields into the architecture's own arguments; it has no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.augment: tuple[Any, ...] = ()
+        self.real: int | None = None  # rows of the batch that count; None: all
+        # Of pictures that were mixed from several: for each of these its position in the batch, and its share.
+        self.mixed: tuple[tuple[Tensor, Tensor], ...] = ()
+
+    def augmented(self, x: Tensor) -> Tensor:
+        """Return a batch with random changes; `mixed` says afterwards which rows each one is made of.
+
+        A step with a method `mix(x, real)` returns (x, partner int64[B], share float32[B]): every row is `share` of
+        what it was and the rest of its partner. Rows from `real` on have no weight, and none has them as a partner.
+        """
+        self.mixed = ()
+        for step in self.augment:
+            if not hasattr(step, "mix"):
+                x = step(x)
+                continue
+            x, partner, share = step.mix(x, len(x) if self.real is None else self.real)
+            before = self.mixed or ((torch.arange(len(x), device=x.device), torch.ones(len(x), device=x.device)),)
+            kept = tuple((index, part * share) for index, part in before)
+            self.mixed = kept + tuple((index[partner], part[partner] * (1 - share)) for index, part in before)
+        return x
+
+
+class Pixels(Front):
     """uint8[B, H, W, C] -> float32[B, C, H, W]: scaled to 0..1, augmented in training, normalized."""
 
     mean: Tensor
@@ -23,21 +51,17 @@ class Pixels(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
-        self.augment: tuple[Callable[[Tensor], Tensor], ...] = ()
 
     def forward(self, images_BHWC: Tensor) -> tuple[Tensor]:
         """Return the one argument of an image architecture."""
         x_BCHW = images_BHWC.permute(0, 3, 1, 2).float() / 255.0
         if self.training:
-            for step in self.augment:
-                x_BCHW = step(x_BCHW)
+            x_BCHW = self.augmented(x_BCHW)
         return ((x_BCHW - self.mean) / self.std,)
 
 
-class Vectors(nn.Module):
+class Vectors(Front):
     """Numbers float32[B, F] and codes int[B, G], cleaned and scaled when they were prepared -> the same two."""
-
-    augment: tuple[Callable[[Tensor], Tensor], ...] = ()
 
     def forward(self, numbers_BF: Tensor, codes_BG: Tensor) -> tuple[Tensor, Tensor]:
         """Return the two arguments of a vector architecture."""

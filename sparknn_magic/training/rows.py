@@ -19,6 +19,10 @@ class Batch:
     target: Tensor
     columns: dict[str, Tensor]  # further numbers that the loss reads
 
+    def taken(self, index: Tensor) -> "Batch":
+        """Return the same inputs with the targets and numbers of other rows of the batch."""
+        return Batch(self.inputs, self.target[index], {name: c[index] for name, c in self.columns.items()})
+
 
 class RankRows:
     """One split's rows on this rank, on the device where they take less than half of what is free there."""

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -54,6 +55,34 @@ def fit(
     An interrupt, or an exception in `on_event`, cancels the stage and its processes before it goes on up.
     Raises: TrainError with the failing rank's own words.
     """
+    return _fitted(_run(spark, rows, job, workers, events, on_event), workers)
+
+
+def sweep(
+    spark: SparkSession,
+    rows: DataFrame,
+    job: TrainJob,
+    workers: int,
+    events: EventServer | EventFile,
+    on_event: Callable[[Event], None],
+) -> dict[str, Any]:
+    """Do what `job.sweep` says, in the same stage as `fit`: `losses` (one a step), `seconds`, `device`.
+
+    Raises: TrainError with the failing rank's own words.
+    """
+    table = _run(spark, rows, job, workers, events, on_event)
+    return next(json.loads(row["data"]) for row in table.to_pylist() if row["kind"] == "swept")
+
+
+def _run(
+    spark: SparkSession,
+    rows: DataFrame,
+    job: TrainJob,
+    workers: int,
+    events: EventServer | EventFile,
+    on_event: Callable[[Event], None],
+) -> pa.Table:
+    """Run the barrier stage and return what its ranks give back."""
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return _rank_task(batches, job)
@@ -77,7 +106,7 @@ def fit(
         table = running.result()
     except Exception as error:
         raise TrainError(spark_cause(error)) from error
-    return _fitted(table, workers)
+    return table
 
 
 def _pass_on(events: list[Event], on_event: Callable[[Event], None], failed: list[str]) -> None:
@@ -99,9 +128,12 @@ def _fitted(table: pa.Table, workers: int) -> Fitted:
 
 def _rank_task(batches: Iterator[pa.RecordBatch], job: TrainJob) -> Iterator[pa.RecordBatch]:
     """Run one rank as a Spark task: the barrier context is all that it needs of Spark."""
-    from pyspark import BarrierTaskContext
+    from pyspark import BarrierTaskContext, SparkFiles
 
     from sparknn_magic.training.worker import run_rank
+
+    if job.pretrained is not None:
+        job = replace(job, pretrained=replace(job.pretrained, file=SparkFiles.get(job.pretrained.file)))
 
     context = BarrierTaskContext.get()
     tasks = context.getTaskInfos()

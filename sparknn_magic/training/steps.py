@@ -2,16 +2,24 @@
 
 import contextlib
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sparknn_magic.errors import TrainError
+from sparknn_magic.training import pretrained
+from sparknn_magic.training.average import Average
+from sparknn_magic.training.freezing import Frozen
+from sparknn_magic.training.groups import parameter_groups
 from sparknn_magic.training.job import TrainJob
 from sparknn_magic.training.network import build_network, make_loss, make_measure
-from sparknn_magic.training.rows import Batch
+from sparknn_magic.training.rows import Batch, RankRows
+
+Part = tuple[Tensor, int]  # positions of the rows that pass the network at once, of which the first so many count
 
 
 def choose_device(job: TrainJob, rank: int) -> torch.device:
@@ -36,49 +44,150 @@ class Stepper:
     def __init__(self, job: TrainJob, device: torch.device, world: int):
         self.job, self.device, self.world = job, device, world
         self.dtype = choose_precision(job, device)
-        self.network = build_network(job).to(device)
+        self.network = build_network(job)
+        self.body = self.network.body
+        if job.pretrained is not None:
+            pretrained.take(self.body, job.pretrained)
         # Pictures arrive as NHWC, and convolutions are fastest on that layout.
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model: nn.Module = self.network
-        if world > 1:
-            ids = [device.index] if device.type == "cuda" else None
-            with warnings.catch_warnings():
-                # Torch 2.13 deprecates the option and asks to keep it until there is another for the same.
-                warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-                self.model = DistributedDataParallel(self.network, device_ids=ids, broadcast_buffers=False)
+        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss, self.measure = make_loss(job), make_measure(job)
-        self.optimizer = job.optimizer.build(decay_groups(self.network.body))
+        self.frozen = Frozen(self.body, job.freeze)
+        self.optimizer = job.optimizer.build(parameter_groups(self.body, self.frozen.parameters))
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.frozen.hold()
+        self.average = Average(self.body, job.ema) if job.ema is not None else None
+        self.model = self._parallel()
 
-    def learn(self, batch: Batch, real: int, rows_of_all: int) -> tuple[Tensor, Tensor]:
-        """Take one optimizer step on a batch whose first `real` rows count, `rows_of_all` with the other ranks'.
+    def _parallel(self) -> nn.Module:
+        """Return the network as it is trained: with other ranks' gradients added, where there are any."""
+        if self.world == 1:
+            return self.network
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        with warnings.catch_warnings():
+            # Torch 2.13 deprecates the option and asks to keep it until there is another for the same.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return DistributedDataParallel(self.network, device_ids=ids, broadcast_buffers=False)
 
-        Returns the sums of the loss and of the figure over the real rows.
+    def train(self) -> None:
+        """Get ready to learn; what is frozen stays at rest."""
+        self.model.train()
+        self.frozen.rest()
+
+    def unfreeze(self) -> None:
+        """Let all parts of the network learn from now on."""
+        if self.frozen.parameters or self.frozen.modules:
+            self.frozen.release()
+            self.model = self._parallel()  # which looks at what learns once, when it is made
+
+    def learn(self, rows: RankRows, parts: Sequence[Part], rows_of_all: int) -> tuple[Tensor, Tensor]:
+        """Take one optimizer step on these rows; `rows_of_all` count, with the other ranks'.
+
+        The parts pass the network one after the other, and their gradients are added up.
+        Returns the sums of the loss and of the figure over the rows that count.
         """
-        with self._autocast():
-            outputs = self.model(*batch.inputs)
-        outputs = outputs.float()
-        per_row = self.loss(outputs, batch.target, **batch.columns)
-        summed = per_row[:real].sum() if real else per_row.sum() * 0.0
-        # DistributedDataParallel averages over the ranks; this makes the average the mean over the step's real rows.
-        total = summed * (self.world / rows_of_all)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
+        if getattr(self.optimizer, "needs_closure", False):
+            loss, figure = self._search(rows, parts, rows_of_all)
+        else:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss, figure = self._gradients(rows, parts, rows_of_all)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if self.average is not None:
+            self.average.update()
+        return loss, figure
+
+    def _gradients(self, rows: RankRows, parts: Sequence[Part], rows_of_all: int) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of the parts, and clip them; return the sums of the loss and of the figure."""
+        sums = []
+        for n, (index, real) in enumerate(parts):
+            with self._apart(last=n == len(parts) - 1):
+                loss, figure = self._pass(rows.take(index), real)
+                # DistributedDataParallel averages over the ranks; this makes the average the mean over the real rows.
+                self.scaler.scale(loss * (self.world / rows_of_all)).backward()
+            sums.append((loss.detach(), figure))
         if self.job.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.job.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        return sum(loss for loss, _ in sums), sum(figure for _, figure in sums)  # type: ignore[return-value]
+
+    def _apart(self, *, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Let the ranks exchange gradients after the last part alone."""
+        if isinstance(self.model, DistributedDataParallel) and not last:
+            return self.model.no_sync()
+        return contextlib.nullcontext()
+
+    def _pass(self, batch: Batch, real: int) -> tuple[Tensor, Tensor]:
+        """Return the sums of the loss and of the figure over the first `real` rows."""
+        front = self.network.front
+        front.real, front.mixed = real, ()  # type: ignore[assignment]
+        with self._autocast():
+            outputs = self.model(*batch.inputs)
+        outputs = outputs.float()
+        per_row = self._blended(outputs, batch, self._loss)
+        summed = per_row[:real].sum() if real else per_row.sum() * 0.0
         with torch.no_grad():
-            figure = self.measure(outputs[:real], batch.target[:real]).sum()
-        return summed.detach(), figure
+            figure = self._blended(outputs, batch, self._figure)[:real].sum()
+        return summed, figure
+
+    def _blended(self, outputs: Tensor, batch: Batch, of: Callable[[Tensor, Batch], Tensor]) -> Tensor:
+        """Return `of(outputs, batch)`; of mixed pictures, the same of each row's parts, by their shares."""
+        mixed: Sequence[tuple[Tensor, Tensor]] = self.network.front.mixed  # type: ignore[assignment]
+        if not mixed:
+            return of(outputs, batch)
+        total = torch.zeros(len(outputs), device=outputs.device)
+        for partner, share in mixed:
+            total = total + share * of(outputs, batch.taken(partner))
+        return total
+
+    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return self.loss(outputs, batch.target, **batch.columns)
+
+    def _figure(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return self.measure(outputs, batch.target)
+
+    def _search(self, rows: RankRows, parts: Sequence[Part], rows_of_all: int) -> tuple[Tensor, Tensor]:
+        """Take a step of an optimizer that looks at the loss several times: each time at the same random draws."""
+        cuda = [self.device] if self.device.type == "cuda" else []
+        drawn = torch.random.get_rng_state(), [torch.cuda.get_rng_state(device) for device in cuda]
+        first: list[tuple[Tensor, Tensor]] = []
+
+        def closure() -> Tensor:
+            torch.random.set_rng_state(drawn[0])
+            for device, state in zip(cuda, drawn[1], strict=True):
+                torch.cuda.set_rng_state(state, device)
+            self.optimizer.zero_grad(set_to_none=True)
+            found = self._gradients(rows, parts, rows_of_all)
+            first.append(found)
+            loss = found[0].clone()
+            if self.world > 1:
+                dist.all_reduce(loss)  # all ranks take the same decisions from it
+            return loss / rows_of_all
+
+        self.optimizer.step(closure)
+        return first[0]
 
     def judge(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the sums of the loss and of the figure over a batch, without learning from it."""
         with torch.inference_mode(), self._autocast():
             outputs = self.network(*batch.inputs).float()
-            return self.loss(outputs, batch.target, **batch.columns).sum(), self.measure(outputs, batch.target).sum()
+            return self._loss(outputs, batch).sum(), self._figure(outputs, batch).sum()
+
+    @contextlib.contextmanager
+    def at_rest(self) -> Any:
+        """Let the network be what is judged and exported while the block runs: in evaluation mode, averaged."""
+        self.model.eval()
+        with self.average.in_place() if self.average is not None else contextlib.nullcontext():
+            yield
+
+    def average_buffers(self) -> None:
+        """Give every rank the mean of the ranks' running statistics, which each has gathered on its own rows."""
+        if self.world == 1:
+            return
+        statistics = [buffer for buffer in self.body.buffers() if buffer.is_floating_point()]
+        for buffer in statistics + (self.average.statistics() if self.average is not None else []):
+            dist.all_reduce(buffer)
+            buffer /= self.world
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rate to this multiple of what the optimizer was built with."""
@@ -89,11 +198,3 @@ class Stepper:
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
-
-
-def decay_groups(body: nn.Module) -> list[dict[str, Any]]:
-    """Split off biases and normalization scales, which are not decayed (He et al. 2019, Bag of Tricks, sec. 3.1)."""
-    decayed = [p for p in body.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in body.parameters() if p.requires_grad and p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]

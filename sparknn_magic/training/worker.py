@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -18,15 +19,16 @@ from safetensors.torch import save as safetensors_bytes
 from sparknn_magic.errors import TrainError
 from sparknn_magic.training.cache import collect
 from sparknn_magic.training.events import Reporter
-from sparknn_magic.training.job import TRAIN, VALIDATION, TrainJob
+from sparknn_magic.training.job import AUTO, TRAIN, VALIDATION, TrainJob
 from sparknn_magic.training.loop import Place, Trainer
+from sparknn_magic.training.sweep import sweep
 
 CHUNK = 2**25  # bytes of weights in one row of the stage's result
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 SECONDARY_WAIT = 3.0  # seconds
 FRAMES = 3  # of a rank's traceback are shown
 
-Result = tuple[str, int, bytes]  # kind ("fitted" or "weights"), part number, bytes
+Result = tuple[str, int, bytes]  # kind ("fitted", "weights" or "swept"), part number, bytes
 
 
 def run_rank(
@@ -54,12 +56,15 @@ def run_rank(
         with _process_group(job, rank, world, host, gather):
             trainer = Trainer(job, place, training, validation, reporter)
             if reporter is not None:
-                reporter.send("start", steps=trainer.steps, device=str(trainer.device), workers=world)
+                _report_start(trainer, reporter)
             started = time.perf_counter()
-            trainer.run()
+            losses = [] if job.sweep is None else sweep(trainer, job.sweep)
+            if job.sweep is None:
+                trainer.run()
             seconds = time.perf_counter() - started
         if rank == 0 and reporter is not None:
-            yield from _results(trainer, reporter, seconds)
+            found = {"losses": losses, "seconds": seconds, "device": _device_name(trainer.device)}
+            yield from _results(trainer, reporter, seconds) if job.sweep is None else [_row("swept", found)]
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -77,6 +82,17 @@ def run_rank(
             reporter.close()
 
 
+def _report_start(trainer: Trainer, reporter: Reporter) -> None:
+    job, world, size = trainer.job, trainer.place.world, trainer.batch_size
+    reporter.send("start", steps=trainer.steps, device=str(trainer.device), workers=world, batch_size=size)
+    if job.batch_size == AUTO:
+        reporter.note(f"batch_size: auto is {size} rows a worker.")
+
+
+def _row(kind: str, found: dict[str, Any]) -> Result:
+    return kind, 0, json.dumps(found).encode()
+
+
 def _results(trainer: Trainer, reporter: Reporter, seconds: float) -> Iterator[Result]:
     progress = trainer.progress
     fitted = {
@@ -85,11 +101,12 @@ def _results(trainer: Trainer, reporter: Reporter, seconds: float) -> Iterator[R
         "seconds": seconds,
         "device": _device_name(trainer.device),
         "precision": str(trainer.stepper.dtype).removeprefix("torch."),
+        "batch_size": trainer.batch_size,
         "stopped": progress.stopped,
         "resumed_from": trainer.resumed_from,
         "notes": reporter.notes,
     }
-    yield "fitted", 0, json.dumps(fitted).encode()
+    yield _row("fitted", fitted)
     weights = safetensors_bytes({k: v.contiguous() for k, v in progress.best_state.items()})
     for part, start in enumerate(range(0, len(weights), CHUNK)):
         yield "weights", part, weights[start : start + CHUNK]

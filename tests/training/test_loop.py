@@ -13,7 +13,7 @@ from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import ImageInputs, Part
 from sparknn_magic.training import checkpoint
 from sparknn_magic.training.job import VALIDATION
-from sparknn_magic.training.loop import _cuts
+from sparknn_magic.training.loop import cuts
 from tests.training.ranks import INPUTS, fit, job, rows
 
 
@@ -190,8 +190,8 @@ def test_rows_above_the_budget_live_in_a_file_and_train_alike(tmp_path):
 
 def test_batches_of_an_epoch_differ_by_one_row_at_most_and_cover_all():
     for count, steps in ((10, 3), (1, 1), (250, 7), (8958, 70)):
-        cuts = list(_cuts(count, steps))
-        sizes = [end - begin for begin, end in cuts]
+        found = list(cuts(count, steps))
+        sizes = [end - begin for begin, end in found]
         assert sum(sizes) == count
         assert max(sizes) - min(sizes) <= 1
-        assert [begin for begin, _ in cuts[1:]] == [end for _, end in cuts[:-1]]
+        assert [begin for begin, _ in found[1:]] == [end for _, end in found[:-1]]

@@ -1,0 +1,165 @@
+"""What training starts from: older weights, frozen parts, the optimizer, checked on the driver; and the ranks' job."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknn_magic.bundle.folder import META, WEIGHTS, read_bundle
+from sparknn_magic.errors import SparkNNError, SpecError
+from sparknn_magic.plugin import Part
+from sparknn_magic.show.words import near, plural
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.resolve import Resolved
+from sparknn_magic.training.job import AUTO, Pretrained, TrainJob
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sparknn_magic.run import Checked
+
+CACHE_SHARE = 0.25  # of a machine's memory for one rank's rows
+
+
+@dataclass(frozen=True)
+class Older:
+    """Another model's weights, and what of them is not taken."""
+
+    file: Path
+    digest: str
+    fresh: tuple[str, ...]  # the last layer's, where the classes are others
+    note: str  # for the user
+
+    def shipped(self, spark: "SparkSession") -> Pretrained:
+        """Make the file known to the executors."""
+        from sparknn_magic.infer.spark import ship
+
+        return Pretrained(ship(self.file, self.digest, spark), self.fresh)
+
+
+def check_start(
+    experiment: Experiment, resolved: Resolved, network: Any, outputs: int, classes: Sequence[str]
+) -> Older | None:
+    """Check what `train:` says of the network itself; return the weights that it starts from, where it names some.
+
+    Raises: SpecError, BundleError with the line and column of what is wrong.
+    """
+    from sparknn_magic.training import freezing
+
+    train = experiment.train
+    try:
+        for n, pattern in enumerate(train.freeze or ()):
+            here: tuple[str | int, ...] = ("train", "freeze", n)
+            freezing.matching(network, pattern)
+        here = ("train", "freeze")
+        freezing.check(network, train.freeze or (), train.unfreeze_after is not None)
+        here = ("train", "optimizer")
+        _check_optimizer(experiment, resolved, network)
+        here = ("train", "pretrained")
+        return _older(train.pretrained, network, outputs, classes) if train.pretrained is not None else None
+    except SparkNNError as error:
+        if error.line is not None:
+            raise
+        raise experiment.error(here, error.message, hint=error.hint, kind=type(error)) from error
+
+
+def _check_optimizer(experiment: Experiment, resolved: Resolved, network: Any) -> None:
+    """Build the optimizer for this very network, so that what it cannot train is said now."""
+    from sparknn_magic.training.groups import parameter_groups
+
+    item = resolved.optimizer.item
+    try:
+        optimizer = resolved.optimizer.part.build(parameter_groups(network))
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise SpecError(f"{item.name} cannot train this network: {reason}") from error
+    if getattr(optimizer, "needs_closure", False) and experiment.train.precision == "float16":
+        message = f"{item.name} cannot be used with float16, whose gradients are scaled from step to step."
+        raise experiment.error(("train", "precision"), message, hint="Write precision: float32 or bfloat16.")
+
+
+def check_older(written: str | None) -> None:
+    """Raise BundleError where there is no whole model in the folder that training is to start from."""
+    if written is not None:
+        read_bundle(_folder(written))
+
+
+def _folder(written: str) -> Path:
+    return next((f for f in (Path(written), Path("models") / written) if (f / META).is_file()), Path(written))
+
+
+def _older(written: str, network: Any, outputs: int, classes: Sequence[str]) -> Older:
+    from sparknn_magic.training import pretrained
+
+    folder = _folder(written)
+    meta = read_bundle(folder)
+    file = folder / WEIGHTS
+    if WEIGHTS not in meta["files"]:
+        raise SpecError(f"'{near(folder)}' has no {WEIGHTS}, which training would start from.")
+    there = list(meta.get("classes") or [])
+    head = pretrained.head_of(network, outputs)
+    try:
+        fresh = pretrained.fitting(network, pretrained.shapes_in(file), head, there == list(classes))
+    except SparkNNError as error:
+        model = (meta.get("model") or {}).get("name", "another architecture")
+        message = f"'{near(folder)}' is a {model}: {error.message}"
+        raise type(error)(message, hint="Write the same architecture with the same options and input size.") from error
+    note = f"starts from the weights of {near(folder)}"
+    if fresh:
+        others = f"{plural(len(there), 'class', 'classes')} there, {len(classes)} here"
+        note += f", but for the last layer ({', '.join(fresh)}), which starts anew: "
+        note += others if len(there) != len(classes) else "its classes are others"
+    return Older(file.absolute(), meta["files"][WEIGHTS], fresh, f"{note}.")
+
+
+def train_job(checked: "Checked", prepared: Any, older: Older | None, runs: Path) -> TrainJob:
+    """Return the job for every rank."""
+    from sparknn_magic.cluster import task_cpus
+
+    resolved, train, task = checked.resolved, checked.experiment.train, checked.task
+    stopping = train.early_stopping
+    watch = stopping.metric if stopping else task.watch
+    job = TrainJob(
+        attempt=uuid.uuid4().hex,
+        folder="",
+        fingerprint="",
+        architecture=resolved.model.part,
+        rows=task.training_rows(prepared),
+        outputs=task.outputs(prepared),
+        target=task.target(prepared),
+        figure=task.figure,
+        measure=Part(task.measure),
+        loss=resolved.loss.part,
+        optimizer=resolved.optimizer.part,
+        schedule=resolved.schedule.part,
+        augment=tuple(step.part for step in resolved.augment),
+        epochs=train.epochs,
+        batch_size=AUTO if train.batch_size == "auto" else train.batch_size,
+        accumulate=train.accumulate,
+        ema=train.ema,
+        freeze=train.freeze or (),
+        unfreeze_after=train.unfreeze_after,
+        pretrained=older.shipped(checked.spark) if older is not None else None,
+        time_limit=train.time_limit,
+        warmup=train.warmup,
+        precision=train.precision,
+        clip_norm=train.clip_norm,
+        patience=stopping.patience if stopping else None,
+        watch=watch,
+        lower=watch == "validation_loss" or task.lower,
+        seed=train.seed,
+        device=train.device,
+        threads=task_cpus(checked.spark),
+    )
+    identity = json.dumps(
+        [asdict(replace(job, attempt="")), prepared.uri, checked.workers], sort_keys=True, default=str
+    )
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+    folder = runs / checked.name / fingerprint[:12]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cache = int(memory * CACHE_SHARE / checked.workers)
+    return replace(job, folder=str(folder), fingerprint=fingerprint, cache_bytes=cache)
