@@ -1,5 +1,6 @@
 """A trained model in Python: what `train` returns, `load` reads, and a notebook's variable holds."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,8 @@ class Model:
         """Return the model as a Spark function of its input columns, giving the prediction struct.
 
         `mode` is permissive (a row that cannot be scored has its reason in `error`) or failfast. `providers` are ONNX
-        Runtime's, in order: auto, or names such as CUDAExecutionProvider, which must then be there.
+        Runtime's, in order: auto, or names such as CUDAExecutionProvider, which must then be there. A function of some
+        columns cannot run SQL steps: where the model has any that change these, `predict` is the way.
         """
         return _udf(self.meta, self.folder / MODEL, self.spark, mode, tuple(providers))
 
@@ -69,16 +71,47 @@ class Model:
         """Return the rows of `data` with the column `prediction` added; batch and streaming frames alike.
 
         `data` is a DataFrame, SQL, a table, a view or a path; `column` the input column (default: the one trained on).
-        `mode`: permissive, dropmalformed (rows that cannot be scored are left out) or failfast.
+        `mode`: permissive, dropmalformed (rows that cannot be scored are left out) or failfast. SQL steps under
+        `preprocess` compute their columns here too, but choose no rows: a warning says what of them is left out.
         Raises: SpecError, DataError.
         """
+        frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
+        return self._predict(frame, meta, column, output, mode, tuple(providers))
+
+    def predict_prepared(self, frame: "DataFrame") -> "DataFrame":
+        """Return predictions for rows to which the SQL steps have been applied already: those of training."""
+        return self._predict(frame, prepared_meta(self.meta), None, "prediction", "permissive", ("auto",))
+
+    def _predict(
+        self, frame: "DataFrame", meta: dict[str, Any], column: str | None, output: str, mode: str, providers: Any
+    ) -> "DataFrame":
         from sparknn_magic.infer.spark import predict
 
-        frame = rows_of(self.spark, data, variables)
         columns = self._input_columns(frame, column)
         kind = "failfast" if mode == "failfast" else "permissive"
-        udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True)
+        udf = _udf(meta, self.folder / MODEL, self.spark, kind, providers, once=True)
         return predict(frame, udf, columns, mode=mode, name=output)
+
+    def _preprocessed(self, frame: "DataFrame", column: str | None) -> "tuple[DataFrame, dict[str, Any]]":
+        """Run on rows what a prediction runs of the SQL steps; the meta then tells which plugins are done with."""
+        queries = self.meta.get("queries") or []
+        if not queries:
+            return frame, self.meta
+        from sparknn_magic.data.sql_steps import StoredStep, predict_frame, with_pictures
+        from sparknn_magic.shipping import described_part
+
+        steps = [StoredStep(**query) for query in queries]
+        left_out = [f"{step.skipped} (SQL step {n})" for n, step in enumerate(steps, 1) if step.skipped]
+        if left_out:
+            message = f"{self.name}: a prediction keeps all rows and leaves out {'; '.join(left_out)}."
+            warnings.warn(message, stacklevel=3)
+
+        def pictures(rows: "DataFrame", first: int, last: int) -> "DataFrame":
+            parts = [described_part("preprocessor", step) for step in self.meta["preprocess"][first:last]]
+            return with_pictures(rows, self._input_columns(rows, column)[0], parts)
+
+        frame, done = predict_frame(frame, steps, label=self.meta["spec"]["data"]["label"], pictures=pictures)
+        return frame, self.meta | {"done": done}
 
     def embed(
         self,
@@ -100,12 +133,12 @@ class Model:
         from sparknn_magic.infer.job import FEATURES
         from sparknn_magic.infer.spark import embed
 
-        frame = rows_of(self.spark, data, variables)
+        frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
         columns = self._input_columns(frame, column)
         write = Part("sparknn_magic.infer.worker:features_writer")
         how = {"write": write, "outputs": ("features",), "result": FEATURES}
         kind = "failfast" if mode == "failfast" else "permissive"
-        udf = _udf(self.meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True, **how)
+        udf = _udf(meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True, **how)
         return embed(frame, udf, columns, mode=mode, name=output)
 
     def _input_columns(self, frame: "DataFrame", column: str | None) -> list[str]:
@@ -120,8 +153,20 @@ class Model:
 
         Raises: DataError where there are no rows with a known label, SpecError where the test rows are not known here.
         """
-        frame = self._own_test_rows(variables) if data is None else rows_of(self.spark, data, variables)
-        return self.task.evaluate(self.predict(frame), self.meta)
+        if data is None:
+            return self._figures(self.predict_prepared(self._own_test_rows(variables)))
+        return self._figures(self.predict(data, variables=variables))
+
+    def _figures(self, scored: "DataFrame") -> dict[str, Any]:
+        from sparknn_magic.evaluate.custom import asked_for, with_custom
+
+        if not any(asked_for(self.meta)):
+            return self.task.evaluate(scored, self.meta)
+        scored = scored.persist()  # looked at twice, and the model runs once on each row
+        try:
+            return with_custom(self.task.evaluate(scored, self.meta), scored, self.meta)
+        finally:
+            scored.unpersist()
 
     def _own_test_rows(self, variables: Mapping[str, Any] | None) -> "DataFrame":
         if self._test is not None:
@@ -180,6 +225,11 @@ def _udf(
     task: Task = registry.get("task", meta["task"]).build()
     job = replace(task.inference(meta), digest=meta["files"][MODEL], providers=providers, mode=mode, **how)
     return model_udf(job, file, spark, columns=len(task.columns(meta)), once=once)
+
+
+def prepared_meta(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return the meta for rows that the SQL steps, and the plugins before them, have been applied to."""
+    return meta | {"done": max((query["before"] for query in meta.get("queries") or []), default=0)}
 
 
 def _column(frame: "DataFrame", name: str) -> str:

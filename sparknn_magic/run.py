@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sparknn_magic import shipping
 from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
 from sparknn_magic.errors import SparkNNError, did_you_mean
-from sparknn_magic.model import Model
+from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
-from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, resolve
+from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve
 from sparknn_magic.start import Older, check_older, check_start, train_job
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
@@ -115,7 +115,8 @@ def check(
     overrides: Iterable[str] = (),
     variables: Mapping[str, Any] | None = None,
 ) -> Checked:
-    """Check names, options, columns, types, slots and the export folder; read no rows."""
+    """Check names, options, columns, types, metrics, slots and the export folder; read no rows."""
+    from sparknn_magic.evaluate.custom import check_cell
     from sparknn_magic.infer.spark import check_name
     from sparknn_magic.training.spark import choose_workers
 
@@ -139,6 +140,7 @@ def check(
     task: Task = resolved.task.build()
     _check_figure(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
+    check_cell(experiment, _held_out(plan)[0], of_classes=task.figure == "accuracy")
     return Checked(experiment, resolved, task, spark, plan, workers, model_name, folder)
 
 
@@ -162,6 +164,8 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
         "columns": checked.plan.columns,
         "splits": {key: plain["data"][key] for key in ("validation", "test") if plain["data"].get(key) is not None},
         "preprocess": [{"name": s.item.name, "options": dict(s.options)} for s in checked.resolved.preprocess],
+        **_queries(checked.plan),
+        "details": checked.task.details(checked.plan, found),
         "input": asdict(found.inputs),
         "classes": len(found.classes),
         "model": {
@@ -238,8 +242,12 @@ def _frame_names(variables: Mapping[str, Any] | None) -> list[str]:
 
 
 def _build(checked: Checked, found: Any) -> Any:
-    """Build the network on the driver: an architecture's objections come with their place, before any work."""
+    """Build the network on the driver, and the loss: objections come with their place, before any work."""
+    from sparknn_magic.evaluate.custom import check_names
+
     model, experiment = checked.resolved.model, checked.experiment
+    check_loss(experiment, checked.resolved, found.classes)
+    check_names(experiment, found.classes)
     try:
         return model.part.build(found.inputs, checked.task.outputs(found))
     except SparkNNError as error:
@@ -285,6 +293,7 @@ def _meta(ready: Ready, fitted: Fitted) -> dict[str, Any]:
         "spec": checked.experiment.to_dict(),
         **checked.task.describe(prepared),
         "preprocess": [shipping.describe(step.item, step.part) for step in checked.resolved.preprocess],
+        **_queries(checked.plan),
         "model": model.describe()
         | {"parameters": ready.parameters, "source": model.item.source, "licence": model.item.licence},
         "training": training
@@ -300,23 +309,30 @@ def _meta(ready: Ready, fitted: Fitted) -> dict[str, Any]:
 
 def _evaluate(checked: Checked, meta: dict[str, Any], folder: Path, report: Path) -> dict[str, Any]:
     """Score the held-out rows with the exported file by Spark; write bundle.json, the card and the report."""
+    from sparknn_magic.evaluate.custom import with_custom
     from sparknn_magic.show.card import model_card
 
     frame, split = _held_out(checked.plan)
     meta = meta | {"files": {MODEL: sha256(folder / MODEL)}, "size_bytes": (folder / MODEL).stat().st_size}
     # Kept while the metrics and the report's examples look at it: the model runs once on each row.
-    scored = Model(meta, folder, checked.spark).predict(frame).persist()
+    scored = Model(meta, folder, checked.spark).predict_prepared(frame).persist()
     try:
-        metrics = checked.task.evaluate(scored, meta)
+        metrics = with_custom(checked.task.evaluate(scored, meta), scored, meta)
         rows = meta["rows"] | ({"test": metrics["rows"]} if split == "test" else {})
         meta = meta | {"metrics": metrics, "evaluated_on": split, "rows": rows}
         (folder / CARD).write_text(model_card(meta), encoding="utf-8")
         meta = write_meta(folder, meta)
         report.parent.mkdir(parents=True, exist_ok=True)
-        checked.task.report(report, scored, meta)
+        checked.task.report(report, scored, prepared_meta(meta))
     finally:
         scored.unpersist()
     return meta
+
+
+def _queries(plan: Any) -> dict[str, Any]:
+    """Return what is kept of SQL steps; of a task's plan that knows none, nothing."""
+    queries = getattr(plan, "queries", ())
+    return {"queries": [step.to_plain() for step in queries]} if queries else {}
 
 
 def _published(checked: Checked, meta: dict[str, Any], job: TrainJob) -> Model:

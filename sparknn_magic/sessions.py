@@ -6,11 +6,13 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from sparknn_magic import cluster
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SessionError
 from sparknn_magic.java import java_for_spark
+from sparknn_magic.plugin import load_ref
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -53,7 +55,16 @@ def adopt(spark: "SparkSession") -> "SparkSession":
     """Put right what our code needs of a session that someone else may have made; return it."""
     _quiet_query_logs()
     cluster.use_this_python(spark)
+    if spark not in _KNOWING:
+        for functions in FUNCTIONS:
+            load_ref(functions)(spark)
+        _KNOWING.add(spark)
     return spark
+
+
+# What makes SQL functions known to a session, by name: the rooms that have them are above this one.
+FUNCTIONS = ("sparknn_magic.data.functions:register", "sparknn_magic.evaluate.functions:register")
+_KNOWING: "WeakSet[SparkSession]" = WeakSet()  # sessions that have the functions
 
 
 def _quiet_query_logs() -> None:

@@ -99,8 +99,8 @@ def readable(images: pa.Array) -> pa.Array:
     return pa.array([bool(found) for found in map_pictures(images, lambda _, image: True)], pa.bool_())
 
 
-def stepped(images: pa.Array, steps: Sequence[Part]) -> pa.Array:
-    """Return image structs of what preprocessing steps make of the pictures; null where one of them refuses."""
+def stepper(steps: Sequence[Part]) -> Callable[[pa.Array], pa.Array]:
+    """Return a function of pictures to image structs of what the steps make of them; null where one refuses."""
     built: list[Callable[[Image.Image], Image.Image]] = [step.build() for step in steps]
 
     def make(_: int, image: Image.Image) -> dict[str, Any] | None:
@@ -111,7 +111,7 @@ def stepped(images: pa.Array, steps: Sequence[Part]) -> pa.Array:
             return None
         return _struct(image)
 
-    return pa.array(map_pictures(images, make), _STRUCT)
+    return lambda images: pa.array(map_pictures(images, make), _STRUCT)
 
 
 def _struct(image: Image.Image) -> dict[str, Any]:

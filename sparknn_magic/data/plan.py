@@ -9,10 +9,11 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparknn_magic.data.columns import Columns, column, find_columns, rows_error
+from sparknn_magic.data.columns import Columns, column, find_columns, find_numbers, rows_error
 from sparknn_magic.data.identity import identity
 from sparknn_magic.data.sources import open_source
 from sparknn_magic.data.splits import SPLITS, TRAIN, VALIDATION, key_columns, picture, split_columns, split_of
+from sparknn_magic.data.sql_steps import StoredStep, apply_steps
 from sparknn_magic.errors import SparkNNError
 from sparknn_magic.plugin import Part
 from sparknn_magic.spec.experiment import Experiment
@@ -28,12 +29,13 @@ class RowsPlan:
 
     experiment: Experiment
     spark: SparkSession
-    train: DataFrame  # the training rows as their source gives them, and so on
+    train: DataFrame  # the training rows as their source and the SQL steps give them, and so on
     validation: DataFrame | None
     test: DataFrame | None
     columns: list[tuple[str, str]]  # of the training source: name and type
     whole_labels: bool  # labels are whole numbers, and sorted as such
     sources: tuple[tuple[DataFrame, tuple[Column, ...]], ...]  # of the prepared rows, and their columns that matter
+    queries: tuple[StoredStep, ...]  # the SQL steps that have been applied to all of these
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the rows, their split and the steps; a Spark job for each source."""
@@ -52,8 +54,9 @@ class RowsPlan:
 class Plan(RowsPlan):
     """Rows of pictures and how they are to be prepared."""
 
-    rows: DataFrame  # split int, row long, label string, image: all of the training and the validation source
+    rows: DataFrame  # split int, row long, label string, image, extra array<double>; not the test source's
     steps: tuple[Part, ...]
+    extra: tuple[str, ...] = ()  # numeric columns of the row that the loss reads, as it names them
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -61,9 +64,9 @@ class Plan(RowsPlan):
         return self.experiment.data.shape
 
     def preparation(self) -> list[Any]:
-        """Return the shape of raw pixels and the steps."""
+        """Return the shape of raw pixels, the steps and the extra columns."""
         steps = [[step.ref, dict(step.options), str(step.code)] for step in self.steps]
-        return [self.experiment.to_dict()["data"].get("shape"), steps]
+        return [self.experiment.to_dict()["data"].get("shape"), steps, *self.extra]
 
 
 def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names: Iterable[str] = ()) -> Plan:
@@ -71,15 +74,18 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
 
     `names` are the notebook's DataFrames. Raises: SpecError or DataError with the place in the cell.
     """
-    frames = open_frames(spark, experiment, names)
+    applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved, experiment.data.image)
+    frames = applied.frames
     columns = {name: find_columns(frame, experiment, name) for name, frame in frames.items()}
     source = frames["train"]
     split = split_of(source, experiment, picture(columns["train"].image, columns["train"].kind))
-    rows = _standard(source, split, columns["train"])
-    used = {"train": [*key_columns(source, experiment), *split_columns(source, experiment)]}
+    used = {name: find_numbers(frame, resolved.loss.columns, experiment, name) for name, frame in frames.items()}
+    rows = _standard(source, split, columns["train"], used["train"])
     if "validation" in frames:
         _check_same_kind(experiment, columns)
-        rows = rows.unionAll(_standard(frames["validation"], F.lit(VALIDATION), columns["validation"]))
+        others = _standard(frames["validation"], F.lit(VALIDATION), columns["validation"], used["validation"])
+        rows = rows.unionAll(others)
+    used["train"] = [*used["train"], *key_columns(source, experiment), *split_columns(source, experiment)]
     return Plan(
         experiment=experiment,
         spark=spark,
@@ -88,12 +94,12 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
         **sides_of(frames, split, experiment),
         columns=[(field.name, field.dataType.simpleString()) for field in source.schema],
         whole_labels=columns["train"].whole_labels,
-        steps=tuple(step.part for step in resolved.preprocess),
+        steps=tuple(step.part for step in resolved.preprocess[applied.done :]),
+        queries=applied.stored([columns["train"].image]),
         sources=tuple(
-            (frames[n], tuple(_that_matter(columns[n], used.get(n, []))))
-            for n in ("train", "validation")
-            if n in frames
+            (frames[n], tuple(_that_matter(columns[n], used[n]))) for n in ("train", "validation") if n in frames
         ),
+        extra=resolved.loss.columns,
     )
 
 
@@ -143,10 +149,17 @@ def _check_same_kind(experiment: Experiment, columns: dict[str, Columns]) -> Non
         raise rows_error(experiment, "validation", message, "Both sources must hold their pictures in the same way.")
 
 
-def _standard(frame: DataFrame, split: Column, columns: Columns) -> DataFrame:
+def _standard(frame: DataFrame, split: Column, columns: Columns, extra: list[str]) -> DataFrame:
     image, label = column(columns.image), column(columns.label).cast("string")
     row = F.xxhash64(*picture(columns.image, columns.kind), label)
-    return frame.select(split.cast("int").alias("split"), row.alias("row"), label.alias("label"), image.alias("image"))
+    numbers = F.array(*(column(name).cast("double") for name in extra)).cast("array<double>")
+    return frame.select(
+        split.cast("int").alias("split"),
+        row.alias("row"),
+        label.alias("label"),
+        image.alias("image"),
+        numbers.alias("extra"),
+    )
 
 
 def _that_matter(columns: Columns, others: list[str]) -> list[Column]:

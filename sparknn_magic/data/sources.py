@@ -67,8 +67,13 @@ def _frame(source: Source, fail: Fail) -> DataFrame:
     return found
 
 
+def is_query(text: str) -> bool:
+    """Tell whether a text begins as a query does: Spark would run a command at once."""
+    return _QUERY.match(text) is not None
+
+
 def _guess(value: str) -> str:
-    if _QUERY.match(value):
+    if is_query(value):
         return "sql"
     if _TABLE.fullmatch(value) and not value.endswith(".parquet"):
         return "table"  # also a file in SQL's words, parquet.`/data/photos`
@@ -79,7 +84,7 @@ def _guess(value: str) -> str:
 
 def _query(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
     text = source.value
-    if source.kind == "sql" and not _QUERY.match(text):
+    if source.kind == "sql" and not is_query(text):
         # Spark would run a command at once, such as DROP TABLE.
         raise fail(f"'{text.split()[0]}' does not begin a query; SELECT, WITH, FROM, TABLE and VALUES do.")
     return spark.sql(text, args=dict(source.params)) if source.params else spark.sql(text)

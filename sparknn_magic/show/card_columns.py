@@ -5,7 +5,7 @@ from typing import Any
 
 from sparknn_magic.data.vectors.job import Feature, input_names
 from sparknn_magic.show.markdown import escaped, in_code, table
-from sparknn_magic.show.words import plural, step_text
+from sparknn_magic.show.words import plural, preprocess_texts, step_text
 
 NEEDS, ROWS = "ONNX Runtime and NumPy", "rows"
 MOST_WRITTEN = 20  # columns that the snippet writes out one by one
@@ -107,4 +107,11 @@ def before(meta: Mapping[str, Any]) -> str:
     steps.append("Categories become numbers; one that the training rows did not have counts as unknown.")
     listed = "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1))
     said = "Columns go in as they are. These steps, fitted to the training rows, are in the file:"
-    return f"## In the graph\n\n{said}\n\n{listed}"
+    return f"{_queries(meta)}## In the graph\n\n{said}\n\n{listed}"
+
+
+def _queries(meta: Mapping[str, Any]) -> str:
+    """Return what Spark does to the rows before the file gets them."""
+    steps = preprocess_texts({"queries": meta.get("queries")})
+    listed = "\n".join(f"{i}. `{in_code(step)}`" for i, step in enumerate(steps, 1))
+    return f"## Before the model\n\n{listed}\n\n" if steps else ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparknn_magic.show.markdown import in_code, table
-from sparknn_magic.show.words import shape_text, step_text
+from sparknn_magic.show.words import preprocess_texts, shape_text
 
 NEEDS, ROWS = "ONNX Runtime, NumPy and Pillow", "pictures"
 SNIPPET = """\
@@ -59,6 +59,6 @@ def before(meta: Mapping[str, Any]) -> str:
     """Return what is done to a picture before the file gets it."""
     shape = meta["input"]
     steps = ["Decode the picture, turned upright by its EXIF orientation."]
-    steps += [f"`{in_code(step_text(step))}`" for step in meta.get("preprocess") or []]
+    steps += [f"`{in_code(step)}`" for step in preprocess_texts(meta)]
     steps.append(f"The result is {shape_text(shape)}, uint8. The scale of 0 to 1, mean and deviation are in the graph.")
     return "## Before the model\n\n" + "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1))

@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -40,13 +41,14 @@ def options_of(item: Item) -> list[Option]:
     Raises: PluginError where its signature cannot be read.
     """
     fields = options_model(item).model_fields
-    return [_option(field.alias or name, field) for name, field in fields.items()]
+    return [_option(field.alias or name, field, item.example) for name, field in fields.items()]
 
 
-def _option(name: str, field: FieldInfo) -> Option:
+def _option(name: str, field: FieldInfo, examples: Mapping[str, Any]) -> Option:
     takes = describe_field(field)
     default = "required" if field.is_required() else value_text(field.default)
-    return Option(name, takes, default, field.description or "", _sample(field, takes))
+    example = value_text(examples[name]) if name in examples else _sample(field, takes)
+    return Option(name, takes, default, field.description or "", example)
 
 
 def _sample(field: FieldInfo, takes: str) -> str:
@@ -194,10 +196,10 @@ def example_cell(item: Item) -> str:
 
 def _written(item: Item) -> str:
     """Return the item as a cell writes it: `resize: 32`, `resnet18: {width: 64}`, or the bare name."""
-    options = options_of(item)
+    name, options = full_name(item), options_of(item)
     required = [o for o in options if o.required]
     main = next((o for o in options if o.name == item.main), None)
     if main is not None and all(o is main for o in required):
-        return item.name if main.example in ("0", "null", "false") else f"{item.name}: {main.example}"
-    shown = required or options[:1]
-    return f"{item.name}: {{{', '.join(f'{o.name}: {o.example}' for o in shown)}}}" if shown else item.name
+        return name if main.example in ("0", "null", "false") else f"{name}: {main.example}"
+    shown = [o for o in options if o.name in item.example] or required or options[:1]
+    return f"{name}: {{{', '.join(f'{o.name}: {o.example}' for o in shown)}}}" if shown else name

@@ -142,6 +142,7 @@ def model_facts(meta: Mapping[str, Any]) -> list[list[str]]:
         _statistics(meta.get("statistics") or {}),
         ("training", _training(training)),
         ("", _speed(training)),
+        *(("", plain(note)) for note in training.get("notes") or []),
         ("rows", rows_text(meta.get("rows") or {})),
         ("parity", parity_text(meta.get("parity") or {})),
         ("created", str(meta["created"]) if meta.get("created") else None),
@@ -247,6 +248,7 @@ def plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("parameters", count(model["parameters"]) if model.get("parameters") is not None else None),
         ("note", "; ".join(map(plain, plan.get("notes") or []))),
         ("train", _mapping(plan.get("train"))),
+        ("", plain(plan["pretrained"]) if plan.get("pretrained") else None),
         ("workers", _workers(plan)),
         ("export", plain(plan["export"]) if plan.get("export") else None),
     ]

@@ -16,6 +16,7 @@ from sparknn_magic.spec.marks import Mark, Marks
 from sparknn_magic.spec.metrics import Metrics
 from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps, Text
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
+from sparknn_magic.spec.preprocess import Preprocess
 from sparknn_magic.spec.training import TrainSpec
 from sparknn_magic.spec.values import Plain, attach_frames, is_frame
 from sparknn_magic.spec.words import Problem, more, problems, show
@@ -31,8 +32,8 @@ class Experiment(Spec):
     name: str | None = Field(default=None, description="name of the model in Python and in SQL")
     task: Name = Field(description="what is learnt; `%sparknn zoo tasks` lists them", examples=["image-classification"])
     data: DataSpec = Field(description="the rows, their split and columns")
-    preprocess: Steps = Field(
-        default=(), description="steps on each picture before training and before every prediction"
+    preprocess: Preprocess = Field(
+        default=(), description="steps on the rows before training and before every prediction: plugins, and SQL"
     )
     augment: Steps = Field(default=(), description="random changes to the training pictures")
     model: Model = Field(description="the architecture and its options, or a list of layers", examples=["resnet18"])

@@ -280,10 +280,16 @@ class DataSpec(Spec):
     )
     test: Split | None = Field(default=None, description="rows that only the final figures are computed on")
     image: Text = Field(default="image", description="the column of pictures")
-    label: Text = Field(default="label", description="the column of classes")
+    features: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
+        default=None, description="the columns of numbers and categories; all but label, key and split where not given"
+    )
+    categories: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
+        default=None, description="columns of whole numbers or booleans that are categories, as columns of text are"
+    )
+    label: Text = Field(default="label", description="the column of what is learnt: classes, or a number")
     key: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
         default=None,
-        description="columns whose hash decides a row's side of the split; the picture where it is not given",
+        description="columns whose hash decides a row's side of the split; the picture or the features if not given",
     )
     shape: Annotated[Shape, Field(strict=False), SHAPE_WORDS] | None = Field(
         default=None, description="[height, width, channels] in pixels, for pictures in flat arrays"
@@ -305,5 +311,5 @@ class DataSpec(Spec):
 def _columns(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    readers = {"key": read_columns, "shape": read_shape}
+    readers = {"key": read_columns, "features": read_columns, "categories": read_columns, "shape": read_shape}
     return {k: readers[k](v) if k in readers else v for k, v in value.items()}

@@ -14,6 +14,7 @@ from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.layers import STACK, described, drop_softmax, initializer, resolve_layers
 from sparknn_magic.spec.marks import Path
 from sparknn_magic.spec.models import Step
+from sparknn_magic.spec.preprocess import SqlStep
 from sparknn_magic.spec.schema import validate_options
 
 # Where a cell names plugins of each kind.
@@ -34,6 +35,7 @@ class ResolvedStep:
 
     item: Item
     options: Mapping[str, Any] = field(default_factory=dict)
+    path: Path = ()  # where it stands in the cell
 
     @cached_property
     def part(self) -> Part:
@@ -44,7 +46,6 @@ class ResolvedStep:
     def columns(self) -> tuple[str, ...]:
         """Of a loss the further numbers of the row that it reads."""
         return tuple(getattr(build_loss(self.item.build, Target(), self.options), "columns", ()))
-
 
     def describe(self) -> dict[str, Any]:
         """Return what a model folder says of it: plain values."""
@@ -87,11 +88,22 @@ class ResolvedLayers(ResolvedStep):
 
 
 @dataclass(frozen=True)
+class Query:
+    """An SQL step, and where it stands among the plugins."""
+
+    sql: str
+    params: Mapping[str, Any]
+    before: int  # how many of the plugins under `preprocess` stand before it
+    path: Path  # of the query in the cell
+
+
+@dataclass(frozen=True)
 class Resolved:
     """An experiment's plugins."""
 
     task: Item
     preprocess: tuple[ResolvedStep, ...]
+    queries: tuple[Query, ...]  # the SQL steps among them
     augment: tuple[ResolvedStep, ...]
     model: ResolvedStep
     loss: ResolvedStep
@@ -109,12 +121,13 @@ def resolve(experiment: Experiment) -> Resolved:
     def step(kind: str, spec: Step, path: Path) -> ResolvedStep:
         return _step(experiment, task, kind, spec, path)
 
-    def steps(kind: str, key: str, specs: tuple[Step, ...]) -> tuple[ResolvedStep, ...]:
-        return tuple(step(kind, spec, (key, n)) for n, spec in enumerate(specs))
+    def steps(kind: str, key: str, specs: tuple[Step | SqlStep, ...]) -> tuple[ResolvedStep, ...]:
+        return tuple(step(kind, spec, (key, n)) for n, spec in enumerate(specs) if isinstance(spec, Step))
 
     return Resolved(
         task=task,
         preprocess=steps("preprocessor", "preprocess", experiment.preprocess),
+        queries=_queries(experiment),
         augment=steps("augmentation", "augment", experiment.augment),
         model=_model(experiment, task),
         loss=step("loss", experiment.loss or _default_loss(task, experiment), ("loss",)),
@@ -154,6 +167,16 @@ def _init(experiment: Experiment, spec: Step) -> dict[str, Any]:
     return {"name": item.name, "ref": item.ref, "options": options}
 
 
+def _queries(experiment: Experiment) -> tuple[Query, ...]:
+    found, before = [], 0
+    for n, spec in enumerate(experiment.preprocess):
+        if isinstance(spec, SqlStep):
+            found.append(Query(spec.sql, dict(spec.params), before, ("preprocess", n, "sql")))
+        else:
+            before += 1
+    return tuple(found)
+
+
 def check_loss(experiment: Experiment, resolved: Resolved, classes: Sequence[str]) -> None:
     """Build the loss for what is learnt, which is known by now: these classes, or a number where there are none.
 
@@ -184,7 +207,7 @@ def _step(experiment: Experiment, task: Item, kind: str, spec: Step, path: Path)
         )
     options = validate_options(item, spec, experiment.error, path)
     _try(experiment, item, options, named)
-    return ResolvedStep(item, options)
+    return ResolvedStep(item, options, path)
 
 
 def _get(experiment: Experiment, kind: str, name: str, path: Path) -> Item:

@@ -14,6 +14,7 @@ from sparknn_magic.spec.parse import MAX_DEPTH, MAX_INTEGER, MAX_VALUES
 
 # Where the rows of a DataFrame may be read from.
 SOURCES: tuple[Path, ...] = (("data", "train"), ("data", "validation"), ("data", "test"))
+_QUERIES: tuple[Path, ...] = (("data",), ("preprocess",))  # where SQL may stand
 _WHOLE = re.compile(r"\$\{(\w+)\}")
 _BRACES = re.compile(r"\$\{[^{}]*\}")
 
@@ -118,7 +119,7 @@ class Plain:
             raise self.marks.error(path, message, hint=hint)
         if "${" in text:
             hint = "Build the text in Python and write `${name}` alone"
-            hint += ", or give SQL `:name` and its value under `params`." if path[:1] == ("data",) else "."
+            hint += ", or give SQL `:name` and its value under `params`." if path[:1] in _QUERIES else "."
             message = f"{dotted(path)} has '${{' inside a longer text; only a whole value is replaced."
             raise self.marks.error(path, message, hint=hint)
         return text

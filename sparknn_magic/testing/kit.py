@@ -7,6 +7,7 @@ from typing import Any
 
 from sparknn_magic.errors import PluginError, SparkNNError, SpecError
 from sparknn_magic.plugin import Item
+from sparknn_magic.spec.layers import nested_options, resolve_nested
 from sparknn_magic.spec.models import Step
 from sparknn_magic.spec.schema import options_model, validate_options
 
@@ -43,7 +44,13 @@ class Subject:
     def options(self) -> dict[str, Any]:
         """Return all its options: those given, else its example's, and for the rest the signature's defaults."""
         given = self.given if self.given is not None else self.item.example
-        return validate_options(self.item, Step(name=self.item.name, options=_filled(self.item, given)), _spec_error)
+        step = Step(name=self.item.name, options=_filled(self.item, given))
+        try:
+            if nested_options(self.item):
+                return resolve_nested(self.item, step.options)
+            return validate_options(self.item, step, _spec_error)
+        except SparkNNError as error:
+            raise Fault(f"its annotations do not allow its own defaults or example: {error.message}") from error
 
     def build(self, *args: Any) -> Any:
         """Build it. Raises: SpecError as the plugin does, Fault where it raises anything else."""

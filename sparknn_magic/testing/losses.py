@@ -29,7 +29,7 @@ def _draw() -> torch.Generator:
 
 
 def _classes(count: int) -> Learnt:
-    target = Target(tuple("abcdefgh"[:count]), tuple(range(10, 10 + count)))
+    target = Target(("airplane", "bird", "cat")[:count], tuple(range(10, 10 + count)))
     return Learnt(
         f"{count} classes",
         target,
@@ -38,6 +38,15 @@ def _classes(count: int) -> Learnt:
             torch.arange(ROWS) % count,
         ),
     )
+
+
+def _labels() -> Learnt:
+    def rows() -> tuple[Tensor, Tensor]:
+        draw = _draw()
+        outputs = torch.randn(ROWS, 3, generator=draw, dtype=torch.float64)
+        return outputs, torch.randint(0, 2, (ROWS, 3), generator=draw).double()
+
+    return Learnt("several labels a row", Target(("airplane", "bird", "cat"), (10, 11, 12)), rows)
 
 
 def _number() -> Learnt:
@@ -58,6 +67,7 @@ LEARNT: dict[str, list[Learnt]] = {
     "image-classification": [_classes(3), _classes(2)],
     "vector-classification": [_classes(3), _classes(2)],
     "vector-regression": [_number()],
+    "multi-label": [_labels()],  # no task yet: a loss for it serves any
 }
 
 

@@ -45,10 +45,10 @@ def goes_down(subject: Subject) -> str:
             optimizer = _built(subject, bowl)
         except SpecError as error:
             raise Fault(f"it refuses dense gradients and sparse ones: {error.message}") from error
-    first = float(bowl())
+    first = bowl().item()
     for _ in range(STEPS):
         _step(optimizer, bowl)
-    last = float(bowl())
+    last = bowl().item()
     must(math.isfinite(last), "a quadratic is not finite after its steps, at its default learning rate.")
     must(last < first, f"a quadratic goes from {first:.4g} to {last:.4g} in {STEPS} steps: it does not go down.")
     _comes_back(subject, optimizer, bowl, sparse)

@@ -73,7 +73,7 @@ FAULTS = [
     (unexplained, "its docstring does not explain 'gamma'; write `gamma: what it is.`"),
     (no_source, "it names no source"),
     (no_licence, "no licence is recorded"),
-    (default, "its defaults and its example are not what its annotations allow: "),
+    (default, "its annotations do not allow its own defaults or example: "),
     (name, "its name 'Broken Name' is not made of small letters, digits, _ and -, a letter first"),
-    (needs_more, "its defaults and its example are not what its annotations allow: "),
+    (needs_more, "its annotations do not allow its own defaults or example: "),
 ]

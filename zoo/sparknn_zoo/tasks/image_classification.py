@@ -51,10 +51,11 @@ class ImageClassification(Task):
         return prepare(plan, folder, fresh=fresh)
 
     def training_rows(self, prepared: "Prepared") -> "TrainRows":
-        """Return the size of the pictures and the statistics that normalize them."""
-        from sparknn_magic.training.job import picture_rows
+        """Return the size of the pictures, the statistics that normalize them, and the numbers that the loss reads."""
+        from sparknn_magic.training.job import Field, picture_rows
 
-        return picture_rows(prepared.inputs, prepared.mean, prepared.std)
+        columns = tuple(Field(name, "float64") for name in prepared.columns)
+        return picture_rows(prepared.inputs, prepared.mean, prepared.std, columns)
 
     def target(self, prepared: "Prepared") -> Target:
         """Return the classes and how many training rows each has."""
@@ -132,7 +133,8 @@ class ImageClassification(Task):
 
 
 def _reader(meta: Mapping[str, Any]) -> Part:
-    steps = [described_part("preprocessor", step) for step in meta["preprocess"]]
+    # Some may have been applied already, before an SQL step.
+    steps = [described_part("preprocessor", step) for step in meta["preprocess"][meta.get("done", 0) :]]
     shape = meta["spec"]["data"].get("shape")
     return Part("sparknn_magic.data.worker:image_reader", {"steps": steps, **meta["input"], "shape": shape})
 
