@@ -1,15 +1,26 @@
 """The columns that an experiment names, found in a frame and checked by type."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    MapType,
+    NumericType,
+    StringType,
+    StructType,
+    VariantType,
+)
 
 from sparknn_magic.data.job import check_image_type
 from sparknn_magic.errors import DataError, SparkNNError, did_you_mean
 from sparknn_magic.spec.experiment import Experiment
 
+KEPT = ("split", "row", "label", "image", "numbers", "codes")  # columns of prepared rows
 WHOLE_NUMBERS = ("tinyint", "smallint", "int", "bigint")
 
 
@@ -88,6 +99,41 @@ def find_columns(frame: DataFrame, experiment: Experiment, source: str) -> Colum
         raise rows_error(experiment, source, error.message, error.hint) from error
     whole = check_classes(frame, label, experiment, source)
     return Columns(image, label, kind, types[image].simpleString(), whole)
+
+
+def find_numbers(frame: DataFrame, wanted: Sequence[str], experiment: Experiment, source: str) -> list[str]:
+    """Find the numeric columns of `data.<source>` that the loss reads; return their names as the frame has them.
+
+    Raises: DataError with the place of the loss in the cell.
+    """
+
+    def fail(message: str, hint: str | None = None) -> SparkNNError:
+        return experiment.error(("loss",), message, hint=hint, kind=DataError)
+
+    found = []
+    for name in wanted:
+        same = same_name(frame, name)
+        if len(same) != 1:
+            shown = ", ".join(frame.columns[:12]) + (" ..." if len(frame.columns) > 12 else "")
+            number = "more than one" if same else "no"
+            guess = "" if same else did_you_mean(name, frame.columns)
+            raise fail(
+                f"the loss reads a column '{name}', and data.{source} has {number} such column.{guess}",
+                f"Its columns are {shown}.",
+            )
+        kind = frame.schema[same[0]].dataType
+        if not isinstance(kind, NumericType | BooleanType):
+            raise fail(
+                f"the loss reads the column '{name}' of data.{source}, which is {kind.simpleString()} and no number.",
+                f"In the query: CASE WHEN {sql_name(name)} = ... THEN 1 ELSE 0 END AS ...",
+            )
+        if name.lower() in KEPT:
+            raise fail(
+                f"the loss cannot read a column '{name}': prepared rows have one of their own by that name.",
+                f"Rename it in the query: SELECT ..., {sql_name(name)} AS ...",
+            )
+        found.append(same[0])
+    return found
 
 
 def check_classes(frame: DataFrame, label: str, experiment: Experiment, source: str) -> bool:

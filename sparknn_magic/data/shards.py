@@ -12,7 +12,8 @@ from sparknn_magic.data.worker import image_reader
 SHARDS = (
     "split int, row long, label int, image binary, error string, "
     # The sums of the pixels and of their squares, one for each channel: statistics need not read the pixels again.
-    "total array<long>, squares array<long>"
+    "total array<long>, squares array<long>, "
+    "extra array<double>"  # numbers of the row that the loss reads
 )
 DROPPED = -1  # the `split` of rows that cannot be used; `error` says why
 MICRO_BATCH = 2**24  # bytes of pixels that are decoded before they are handed on
@@ -22,7 +23,7 @@ _LONGS = pa.list_(pa.int64())
 
 
 def shard_batches(batches: Iterator[pa.RecordBatch], job: PrepareJob) -> Iterator[pa.RecordBatch]:
-    """Decode and preprocess (split int, row long, label string, image) to rows of `SHARDS`.
+    """Decode and preprocess (split int, row long, label string, image, extra array<double>) to rows of `SHARDS`.
 
     `image` is uint8[height, width, channels] as bytes. A row without a readable picture or a known label goes to the
     split `DROPPED`, with the reason and without pixels.
@@ -51,8 +52,9 @@ def shard_batches(batches: Iterator[pa.RecordBatch], job: PrepareJob) -> Iterato
                     _spread(pixels.reshape(len(pixels), size), keep, pa.binary()),
                     pa.array(errors, pa.string()),
                     *(_spread(sums, keep, _LONGS) for sums in pixel_sums(pixels)),
+                    batch.column("extra"),
                 ],
-                names=["split", "row", "label", "image", "error", "total", "squares"],
+                names=["split", "row", "label", "image", "error", "total", "squares", "extra"],
             )
 
 

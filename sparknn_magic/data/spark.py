@@ -55,11 +55,13 @@ class Prepared:
     dropped: list[dict[str, Any]]  # reason, rows
     class_rows: dict[str, int]  # training rows of each class
     reused: bool = False
+    columns: tuple[str, ...] = ()  # further numbers of the row, for the loss
 
     def frame(self, spark: SparkSession) -> DataFrame:
-        """Return split int, row long, label int, image binary of the training and validation rows."""
+        """Return split int, row long, label int, image binary of the training and validation rows, and `columns`."""
         shards = read_shards(spark, f"{self.uri}/{self.shards}", SHARDS)
-        return shards.where(f"split != {DROPPED}").select("split", "row", "label", "image")
+        numbers = [F.col("extra")[i].alias(name) for i, name in enumerate(self.columns)]
+        return shards.where(f"split != {DROPPED}").select("split", "row", "label", "image", *numbers)
 
 
 def inspect(plan: Plan) -> Inspected:
@@ -86,7 +88,7 @@ def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
 
     with spark_says(plan.experiment):
         uri, meta, reused = make_or_find(plan, folder, SHARDS, make, fresh=fresh)
-        return _from_meta(uri, meta, reused=reused)
+        return _from_meta(uri, meta, plan.extra, reused=reused)
 
 
 def _with_larger_tasks(plan: Plan) -> Plan:
@@ -149,7 +151,7 @@ def _moments(n: int, total: int, squares: int) -> tuple[float, float]:
     return total / (n * 255), variance**0.5 if variance > 1e-10 else 1.0
 
 
-def _from_meta(uri: str, meta: dict[str, Any], *, reused: bool) -> Prepared:
+def _from_meta(uri: str, meta: dict[str, Any], columns: tuple[str, ...], *, reused: bool) -> Prepared:
     return Prepared(
         uri=uri,
         shards=meta["shards"],
@@ -161,6 +163,7 @@ def _from_meta(uri: str, meta: dict[str, Any], *, reused: bool) -> Prepared:
         dropped=meta["dropped"],
         class_rows=meta["class_rows"],
         reused=reused,
+        columns=columns,
     )
 
 

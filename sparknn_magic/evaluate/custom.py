@@ -5,7 +5,8 @@ Rows without a prediction, or whose label is not one of the classes, are not lef
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -14,12 +15,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType
 
 from sparknn_magic.causes import spark_cause
-from sparknn_magic.errors import SparkNNError
+from sparknn_magic.errors import SpecError
 from sparknn_magic.evaluate.expression import NN, loss_sql, with_names
 from sparknn_magic.evaluate.rewrite import rewrite
-from sparknn_magic.spec.expression_tree import fault
+from sparknn_magic.infer.job import NUMBER, PREDICTION
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.expression_tree import ExpressionError, fault
 
 LOSS = "loss"
+SQL = "sql"  # the loss whose text is evaluated too
 _PLACE = re.compile(r"(?:\(line (\d+), position (\d+) of the query\)|; line (\d+) pos (\d+))")
 
 
@@ -36,13 +40,17 @@ def custom_metrics(
 
     `predictions` are as `with_names` takes them. `loss` is the text of an SQL loss: its mean comes under "loss", unless
     a metric has that name. A value is None where SQL's is null (an average of no rows).
-    Raises: SparkNNError of two lines where a text is not such an aggregate.
+    Raises: MetricError of two lines where a text is not such an aggregate.
     """
     named = with_names(predictions, classes=classes, label=label, prediction=prediction)
     sql = _all(named, metrics, classes, loss)
     if not sql:
         return {}
-    table = named.agg(*(F.expr(text).alias(name) for name, text in sql.items())).toArrow()
+    try:
+        table = named.agg(*(F.expr(text).alias(name) for name, text in sql.items())).toArrow()
+    except PySparkException as error:
+        hint = "try_divide(a, b) gives null for 0. What was trained is kept: change the metric and run the cell again."
+        raise MetricError(f"Spark cannot compute the metrics: {spark_cause(error)}", hint=hint) from error
     return {name: _plain(table.column(n)[0].as_py()) for n, name in enumerate(sql)}
 
 
@@ -57,10 +65,71 @@ def check_metrics(
     _all(with_names(scored, classes=("?",) if classes is None else classes, label=label), metrics, classes, None)
 
 
-class MetricError(SparkNNError):
-    """A metric's SQL is wrong; `metric` is its name."""
+def asked_for(meta: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+    """Return the metrics of a model's cell, and the text of its loss where that is SQL."""
+    loss = meta["spec"].get("loss")
+    text = loss.get(SQL) if isinstance(loss, Mapping) else None
+    return dict(meta["spec"].get("metrics") or {}), text["expression"] if isinstance(text, Mapping) else text
+
+
+def with_custom(metrics: dict[str, Any], predictions: DataFrame, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's metrics with the cell's own under "custom", where it has any."""
+    wanted, loss = asked_for(meta)
+    if not wanted and loss is None:
+        return metrics
+    label = meta["spec"]["data"]["label"]
+    return metrics | {"custom": custom_metrics(predictions, wanted, classes=meta["classes"], label=label, loss=loss)}
+
+
+def check_cell(experiment: Experiment, rows: DataFrame, *, of_classes: bool) -> None:
+    """Check a cell's metrics before its rows are read, on the columns of `rows` and a prediction of none of them.
+
+    Raises: MetricError with the place in the cell.
+    """
+    if not experiment.metrics:
+        return
+    with _placed(experiment):
+        check_metrics(
+            rows,
+            PREDICTION if of_classes else NUMBER,
+            experiment.metrics,
+            classes=None if of_classes else (),
+            label=experiment.data.label,
+        )
+
+
+def check_names(experiment: Experiment, classes: Sequence[str]) -> None:
+    """Check the classes that a cell's metrics name, once these are known. Raises: MetricError with the place."""
+    with _placed(experiment):
+        for name, text in experiment.metrics.items():
+            with _named(name):
+                rewrite(text, classes)
+
+
+@contextmanager
+def _placed(experiment: Experiment) -> Iterator[None]:
+    try:
+        yield
+    except MetricError as error:
+        path = ("metrics", error.metric)
+        raise experiment.error(path, error.message, hint=error.hint, kind=MetricError, inside=error.at) from error
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ExpressionError as error:
+        wrong = MetricError(error.message, hint=error.hint)
+        wrong.metric, wrong.at = name, error.at
+        raise wrong from error
+
+
+class MetricError(SpecError):
+    """A metric's SQL is wrong; `metric` is its name, `at` the line and column in its SQL."""
 
     metric = ""
+    at: tuple[int, int] | None = None
 
 
 def _all(
@@ -69,12 +138,8 @@ def _all(
     """Return the Spark SQL of every metric, each analysed by Spark."""
     found = {LOSS: loss_sql(loss, classes or ())} if loss and LOSS not in metrics else {}
     for name, text in metrics.items():
-        try:
+        with _named(name):
             found[name] = _checked(named, name, text, classes)
-        except SparkNNError as error:
-            wrong = MetricError(error.message, hint=error.hint)
-            wrong.metric = name
-            raise wrong from error
     return found
 
 

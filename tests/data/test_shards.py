@@ -21,6 +21,7 @@ def run(images, labels=None, splits=None, inputs=INPUTS, classes=("a", "b"), sha
             "row": pa.array(range(100, 100 + count), pa.int64()),
             "label": pa.array(labels or ["a"] * count, pa.string()),
             "image": pa.array(images, pa.binary()) if not isinstance(images, pa.Array) else images,
+            "extra": pa.array([[float(i)] for i in range(count)], pa.list_(pa.float64())),
         }
     )
     out = pa.Table.from_batches(list(shard_batches(iter([batch]), PrepareJob((), inputs, shape, tuple(classes)))))
@@ -62,9 +63,8 @@ def test_batches_are_handed_on_a_few_pictures_at_a_time(monkeypatch):
     monkeypatch.setattr(shards, "MICRO_BATCH", 2 * 9 * 7 * 3)
     job = PrepareJob((), ImageInputs(3, 9, 7), None, ("a", "b"))
     columns = [pa.array([0] * 5, pa.int32()), pa.array(range(5)), pa.array(list("ababa"))]
-    batch = pa.RecordBatch.from_arrays(
-        [*columns, pa.array([encode(p) for p in COLOUR[:5]], pa.binary())], names=["split", "row", "label", "image"]
-    )
+    columns += [pa.array([encode(p) for p in COLOUR[:5]], pa.binary()), pa.array([[]] * 5, pa.list_(pa.float64()))]
+    batch = pa.RecordBatch.from_arrays(columns, names=["split", "row", "label", "image", "extra"])
     out = list(shard_batches(iter([batch.slice(0, 5)]), job))
     assert [b.num_rows for b in out] == [2, 2, 1]
     assert [value for b in out for value in b.column("image").to_pylist()] == [p.tobytes() for p in COLOUR[:5]]

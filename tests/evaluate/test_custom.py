@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from sparknn_magic.errors import SparkNNError
-from sparknn_magic.evaluate.custom import check_metrics, custom_metrics
+from sparknn_magic.evaluate.custom import check_cell, check_metrics, check_names, custom_metrics
 from sparknn_magic.evaluate.rewrite import rewrite
+from sparknn_magic.spec import Experiment
 
 PETS = ("cat", "dog")
 ANSWER = "struct<label:string,score:float,probabilities:array<float>,error:string>"
@@ -104,6 +105,10 @@ def test_a_metric_that_spark_does_not_take_is_named_with_its_place(scored, sql, 
     assert words in wrong(scored, sql)
 
 
+def test_what_goes_wrong_while_spark_computes_is_said_in_two_lines(scored):
+    assert "cannot compute the metrics: Division by zero." in wrong(scored, "avg(price / (price - 1))")
+
+
 def test_the_place_of_what_spark_does_not_know_is_that_in_the_users_text(scored):
     text = wrong(scored, "avg(probability(label)) + avg(prize)")
     assert "(column 31 of the SQL)" in text
@@ -132,6 +137,18 @@ def test_where_numbers_are_predicted_they_are_compared_in_their_own_unit(spark):
     assert found == {"loss": pytest.approx(4 / 3), "worst": 3.0, "share": pytest.approx((0.5 + 0 + 2.5) / 3)}
     with pytest.raises(SparkNNError, match="is of a class, and a number is predicted here"):
         custom_metrics(scored, {"mine": "avg(probability(label))"}, classes=(), label="price")
+
+
+def test_a_cell_is_told_where_its_metric_is_wrong(scored):
+    cell = (
+        "task: image-classification\ndata: {train: t, label: pet}\nmodel: lenet5\nmetrics:\n"
+        "  fine: count(*)\n  mine: 'avg(prize)'\n  named: count_if(label = 'ant')\n"
+    )
+    experiment = Experiment.parse(cell)
+    with pytest.raises(SparkNNError, match="line 6, column 14: Spark does not take the metric 'mine'"):
+        check_cell(experiment, scored, of_classes=True)
+    with pytest.raises(SparkNNError, match="line 7, column 27: there is no class 'ant'"):
+        check_names(experiment, PETS)
 
 
 def test_only_our_names_are_replaced():
