@@ -79,7 +79,12 @@ LISTS = {
         - lstm: 5
         - dense
         """,
-    "gru": "- reshape: [17, -1]\n- gru: {units: 6, layers: 2, return_sequences: true}\n- gru: 5\n- dense\n",
+    "gru": """
+        - reshape: [17, -1]
+        - gru: {units: 6, layers: 2, bidirectional: true, return_sequences: true}
+        - gru: {units: 5, bidirectional: true}
+        - dense
+        """,
     "attention": """
         - conv2d: {filters: 12, kernel: 5, stride: 4}
         - reshape: [12, -1]

@@ -9,7 +9,7 @@ from sparknn_magic.plugin import layer
 from sparknn_zoo.layers.common import SEQUENCE, VECTOR, Activation, Shape, activated
 
 
-@layer("dense", main="units", source="Rumelhart et al. 1986, Nature 323:533-536")
+@layer("dense", main="units", source="Rumelhart et al. 1986, Nature 323:533-536", example={"units": 5})
 def dense(
     shape: Shape, *, units: PositiveInt | None = None, bias: bool = True, activation: Activation = None
 ) -> nn.Module:

@@ -9,7 +9,7 @@ from sparknn_zoo.layers.common import PICTURE, SEQUENCE, OverSteps, Rate, Shape
 
 @layer("dropout", main="rate", source="Srivastava et al. 2014, JMLR 15")
 def dropout(shape: Shape, *, rate: Rate = 0.5) -> nn.Module:
-    """Drops numbers in training: any shape -> the same.
+    """Drops numbers in training: any shape [...] -> the same.
 
     rate: share of the numbers dropped.
     """
@@ -18,7 +18,7 @@ def dropout(shape: Shape, *, rate: Rate = 0.5) -> nn.Module:
 
 @layer("spatial_dropout", main="rate", source="Tompson et al. 2015, arXiv:1411.4280")
 def spatial_dropout(shape: Shape, *, rate: Rate = 0.5) -> nn.Module:
-    """Drops whole channels of pictures, or features of all steps, in training: any shape -> the same.
+    """Drops whole channels of pictures, or features of all steps, in training: any shape [...] -> the same.
 
     rate: share of the channels dropped.
     """

@@ -26,7 +26,7 @@ class OverChannels(nn.Module):
 
 @layer("batch_norm", main="momentum", source="Ioffe and Szegedy 2015, arXiv:1502.03167")
 def batch_norm(shape: Shape, *, momentum: Momentum = 0.1, eps: PositiveFloat = 1e-5) -> nn.Module:
-    """Normalization of each channel or feature over the batch, the pixels and the steps: any shape -> the same.
+    """Normalization of each channel or feature over the batch, the pixels and the steps: any shape [...] -> the same.
 
     momentum: weight of a batch in the running mean and variance, which predictions use (Keras counts from the other
     end: its 0.9 is 0.1 here).
@@ -41,7 +41,7 @@ def batch_norm(shape: Shape, *, momentum: Momentum = 0.1, eps: PositiveFloat = 1
 
 @layer("layer_norm", main="eps", source="Ba et al. 2016, arXiv:1607.06450")
 def layer_norm(shape: Shape, *, eps: PositiveFloat = 1e-5) -> nn.Module:
-    """Normalization of each row's features, of each step's, or of each pixel's channels: any shape -> the same.
+    """Normalization of each row's features, of each step's, or of each pixel's channels: any shape [...] -> the same.
 
     eps: added to the variance.
     """
@@ -49,9 +49,9 @@ def layer_norm(shape: Shape, *, eps: PositiveFloat = 1e-5) -> nn.Module:
     return OverChannels(norm) if len(shape) == 3 else norm
 
 
-@layer("group_norm", main="groups", source="Wu and He 2018, arXiv:1803.08494")
+@layer("group_norm", main="groups", source="Wu and He 2018, arXiv:1803.08494", example={"groups": 2})
 def group_norm(shape: Shape, *, groups: PositiveInt = 32, eps: PositiveFloat = 1e-5) -> nn.Module:
-    """Normalization of groups of a row's channels, over pixels and steps: any shape -> the same.
+    """Normalization of groups of a row's channels, over pixels and steps: any shape [...] -> the same.
 
     groups: how many; 1 normalizes the whole row.
     eps: added to the variance.
@@ -65,7 +65,7 @@ def group_norm(shape: Shape, *, groups: PositiveInt = 32, eps: PositiveFloat = 1
 
 @layer("instance_norm", main="eps", source="Ulyanov et al. 2016, arXiv:1607.08022")
 def instance_norm(shape: Shape, *, eps: PositiveFloat = 1e-5) -> nn.Module:
-    """Normalization of each channel of each row over its pixels or steps: picture or sequence -> the same shape.
+    """Normalization of each channel of each row over its pixels or steps: any shape [...] -> the same.
 
     eps: added to the variance.
     """

@@ -30,9 +30,14 @@ class Parallel(nn.Module):
         return total
 
 
-@layer("parallel", main="branches", source="Szegedy et al. 2015, Going Deeper with Convolutions, arXiv:1409.4842")
+@layer(
+    "parallel",
+    main="branches",
+    source="Szegedy et al. 2015, Going Deeper with Convolutions, arXiv:1409.4842",
+    example={"branches": [["layer_norm", "gelu"], ["relu"]]},
+)
 def parallel(shape: Shape, *, branches: Branches, merge: Literal["concat", "add"] = "concat") -> nn.Module:
-    """Gives the same rows to several lists of layers and merges what they give: any shape -> one shape.
+    """Gives the same rows to several lists of layers and merges what they give: any shape [...] -> one shape.
 
     branches: a list of lists of layers; an empty one gives the rows as they are.
     merge: concat puts the channels (features, of sequences and vectors) of all one after the other; add adds numbers.

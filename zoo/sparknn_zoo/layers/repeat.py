@@ -12,9 +12,9 @@ from sparknn_zoo.layers.common import Shape
 Times = Annotated[int, Field(ge=1, le=1000)]
 
 
-@layer("repeat")
+@layer("repeat", source="sparknn-magic", example={"times": 2, "layers": ["relu"]})
 def repeat(shape: Shape, *, times: Times, layers: Layers) -> nn.Module:
-    """Its layers several times, one after the other, each time with weights of their own: any shape -> one shape.
+    """Its layers several times, one after the other, each time with weights of their own: any shape [...] -> one shape.
 
     times: how many times.
     layers: a list, written as that of the model.

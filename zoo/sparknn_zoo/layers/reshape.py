@@ -38,15 +38,15 @@ class Permute(nn.Module):
         return x.permute(0, *self.order).contiguous()
 
 
-@layer("flatten")
+@layer("flatten", source="PyTorch, torch.nn.Flatten")
 def flatten(shape: Shape) -> nn.Module:
-    """All numbers of a row in one vector: any shape -> [features]."""
+    """All numbers of a row in one vector: any shape [...] -> [features]."""
     return nn.Flatten()
 
 
-@layer("reshape", main="shape")
+@layer("reshape", main="shape", source="NumPy, numpy.reshape", example={"shape": [-1, 2]})
 def reshape(input_shape: Shape, *, shape: tuple[Length, ...]) -> nn.Module:
-    """The same numbers, in the same order, in another shape: any shape -> [shape].
+    """The same numbers, in the same order, in another shape: any shape [...] -> [shape].
 
     shape: of a row, without the batch; one -1 is worked out from the others.
     Raises: SpecError where the numbers are not as many.
@@ -62,9 +62,9 @@ def reshape(input_shape: Shape, *, shape: tuple[Length, ...]) -> nn.Module:
     return Reshape(tuple(total // fixed if n == -1 else n for n in target))
 
 
-@layer("permute", main="order")
+@layer("permute", main="order", source="Keras, Permute", example={"order": [2, 1]})
 def permute(shape: Shape, *, order: tuple[PositiveInt, ...]) -> nn.Module:
-    """The axes in another order: any shape -> its lengths in that order.
+    """The axes in another order: any shape [...] -> its lengths in that order.
 
     order: the axes by number from 1, without the batch: [2, 1] makes steps of features and features of steps.
     Raises: SpecError where it does not name every axis once.

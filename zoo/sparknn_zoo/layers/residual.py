@@ -36,9 +36,14 @@ def projection(given: Shape, wanted: Shape) -> nn.Module | None:
     return nn.Conv2d(given[0], wanted[0], 1, (stride[0], stride[1]), bias=False)
 
 
-@layer("residual", main="layers", source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385, sec. 3.2")
+@layer(
+    "residual",
+    main="layers",
+    source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385, sec. 3.2",
+    example={"layers": ["layer_norm", "gelu"]},
+)
 def residual(shape: Shape, *, layers: Layers, shortcut: Literal["identity", "projection"] = "identity") -> nn.Module:
-    """Adds to what its layers give what they are given: any shape -> what the last of them gives.
+    """Adds to what its layers give what they are given: any shape [...] -> what the last of them gives.
 
     layers: a list, written as that of the model.
     shortcut: identity adds the rows as they are; projection brings them to the other shape first, by a 1x1 convolution
