@@ -38,6 +38,10 @@ class Task(ABC):
     def inspect(self, plan: Any) -> Any:
         """Look at the rows: the result has `inputs` (what the architecture is built for) and `classes`."""
 
+    def details(self, plan: Any, found: Any) -> list[tuple[str, str]]:
+        """Return what a dry run says of the rows beside columns and steps: lines `name, text`."""
+        return []
+
     def outputs(self, found: Any) -> int:
         """Return how many numbers the network gives for a row, from what `inspect` or `prepare` returned."""
         return len(found.classes)

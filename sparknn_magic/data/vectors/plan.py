@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from sparknn_magic.data.columns import check_classes, column, find_column, rows_error, sql_name
+from sparknn_magic.data.columns import check_classes, column, find_column, find_numbers, rows_error, sql_name
 from sparknn_magic.data.plan import RowsPlan, open_frames, sides_of
 from sparknn_magic.data.splits import TRAIN, VALIDATION, key_columns, split_columns, split_of
 from sparknn_magic.data.sql_steps import apply_steps
@@ -40,7 +40,7 @@ class VectorPlan(RowsPlan):
     regression: bool  # the label is a number
     steps: tuple[Numeric, ...]
     codings: Mapping[str, CategoryStep]  # of the categorical columns that a step names
-    extra: tuple[str, ...] = ()  # numeric columns of the row that a loss reads
+    extra: tuple[str, ...] = ()  # numeric columns of the row that the loss reads, as it names them
 
     @property
     def categories(self) -> tuple[Feature, ...]:
@@ -104,11 +104,10 @@ def plan(
     names: Iterable[str] = (),
     *,
     regression: bool,
-    extra: Sequence[str] = (),
 ) -> VectorPlan:
     """Open the sources, check columns, types and steps, and lay out the splits. Runs no job over rows.
 
-    `names` are the notebook's DataFrames; `extra` numeric columns of the row that a loss reads.
+    `names` are the notebook's DataFrames.
     Raises: SpecError or DataError with the place in the cell.
     """
     applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved)
@@ -117,6 +116,7 @@ def plan(
     features = find_features(source, experiment)
     found = {n: features if n == "train" else same_features(f, features, experiment, n) for n, f in frames.items()}
     labels = {n: _label(frame, experiment, n, regression) for n, frame in frames.items()}
+    extra = {n: tuple(find_numbers(frame, resolved.loss.columns, experiment, n)) for n, frame in frames.items()}
     split = split_of(source, experiment, [raw(f) for f in features])
     splits = {"train": split, "validation": F.lit(VALIDATION)}
     parts = tuple(
@@ -125,7 +125,7 @@ def plan(
             splits[n],
             _label_column(labels[n][0], regression),
             found[n],
-            tuple(find_column(frames[n], name, experiment, n, "loss") for name in extra),
+            extra[n],
         )
         for n in splits
         if n in frames
@@ -156,7 +156,7 @@ def plan(
         regression=regression,
         steps=steps,
         codings=codings,
-        extra=tuple(extra),
+        extra=resolved.loss.columns,
     )
 
 

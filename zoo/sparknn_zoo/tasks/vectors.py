@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sparknn_magic.plugin import Part, Target, build_loss
+from sparknn_magic.plugin import Part, Target
 from sparknn_magic.task import Task
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class VectorTask(Task):
         """Open the sources, check the columns under `data.features`, the label and the steps; run no job over rows."""
         from sparknn_magic.data.vectors.spark import plan
 
-        loss = build_loss(resolved.loss.item.build, Target(), resolved.loss.options)
-        extra = tuple(getattr(loss, "columns", ()))
-        return plan(spark, experiment, resolved, names, regression=self.regression, extra=extra)
+        return plan(spark, experiment, resolved, names, regression=self.regression)
 
     def inspect(self, plan: "VectorPlan") -> "Inspected":
         """Look at labels, missing values and categories, and fit the steps: a Spark job each."""
