@@ -195,13 +195,11 @@ def _check_needs(who: str, needed: str) -> None:
 
     from packaging.requirements import InvalidRequirement, Requirement
 
-    from sparknn_magic import __version__
-
     if not needed:
         return
     try:
         requirement = Requirement(needed)
-        found = __version__ if fold(requirement.name) == fold(OURS) else version(requirement.name)
+        found = version(requirement.name)
     except InvalidRequirement as error:
         raise PluginError(f"{who} requires '{needed}', which cannot be read: {str(error).splitlines()[0]}") from error
     except PackageNotFoundError:
