@@ -10,16 +10,28 @@ __version__ = "0.1.0"
 _NAMES = {
     "train": "sparknn_magic.run",
     "dry_run": "sparknn_magic.run",
+    "lr_find": "sparknn_magic.lr_finder",
     "load": "sparknn_magic.model",
     "Model": "sparknn_magic.model",
     "sample": "sparknn_magic.samples",
     "session": "sparknn_magic.sessions",
     "SparkNNError": "sparknn_magic.errors",
 }
-__all__ = ["Model", "SparkNNError", "dry_run", "load", "load_ipython_extension", "sample", "session", "train"]
+__all__ = [
+    "Model",
+    "SparkNNError",
+    "dry_run",
+    "load",
+    "load_ipython_extension",
+    "lr_find",
+    "sample",
+    "session",
+    "train",
+]
 
 if TYPE_CHECKING:
     from sparknn_magic.errors import SparkNNError
+    from sparknn_magic.lr_finder import lr_find
     from sparknn_magic.model import Model, load
     from sparknn_magic.run import dry_run, train
     from sparknn_magic.samples import sample

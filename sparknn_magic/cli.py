@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from sparknn_magic import __version__
 from sparknn_magic.errors import PluginError, SparkNNError, SpecError, did_you_mean
 
-COMMANDS = ("train", "predict", "evaluate", "zoo", "show", "help", "demo", "check", "new-plugin")
+COMMANDS = ("train", "lr-find", "predict", "evaluate", "zoo", "show", "help", "demo", "check", "new-plugin")
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,6 +33,15 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--dry-run", action="store_true", help="check everything, train nothing, print the plan")
     train.add_argument("--fresh", action="store_true", help="take up neither a checkpoint nor prepared data")
     train.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
+
+    finder = commands.add_parser("lr-find", help="look for a learning rate for the experiment of a YAML file")
+    finder.add_argument("file", help="the experiment, as for train")
+    finder.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
+    finder.add_argument("--steps", help="steps to take at most (default: 200)")
+    finder.add_argument("--start", help="rate of the first step (default: 1e-7)")
+    finder.add_argument("--end", help="rate of the last step (default: 10)")
+    finder.add_argument("--picture", help="SVG file that the picture is written to")
+    finder.add_argument("--runs", help="folder of prepared data (default: sparknn_runs)")
 
     predict = commands.add_parser("predict", help="score rows with a model")
     predict.add_argument("model", help="the model's folder")
@@ -90,7 +99,8 @@ def _read(words: list[str]) -> argparse.Namespace:
     top = parser()
     read, rest = top.parse_known_args(words)
     # argparse gives up on `key.path=value` words that stand behind an option.
-    strange = [word for word in rest if word.startswith("-") or "=" not in word or read.command != "train"]
+    takes = read.command in ("train", "lr-find")
+    strange = [word for word in rest if word.startswith("-") or "=" not in word or not takes]
     if strange:
         top.error(f"unrecognized arguments: {' '.join(strange)}")
     if rest:
@@ -111,6 +121,20 @@ def _train(read: argparse.Namespace) -> None:
         print(plan_text(run.dry_run(experiment)))
         return
     print(repr(run.train(experiment, runs=read.runs, fresh=read.fresh)))
+
+
+def _lr_find(read: argparse.Namespace) -> None:
+    from sparknn_magic.lr_finder import lr_find, read_plan
+    from sparknn_magic.show.figures import figure_svg
+    from sparknn_magic.spec.experiment import Experiment
+
+    plan = read_plan({f"--{name}": getattr(read, name) for name in ("steps", "start", "end")})
+    experiment = Experiment.load(Path(read.file), overrides=read.overrides)
+    found = lr_find(experiment, runs=read.runs, **plan)
+    print(found)
+    if read.picture:
+        Path(read.picture).write_text(figure_svg(found.figure()), encoding="utf-8")
+        print(f"picture: {read.picture}")
 
 
 def _predict(read: argparse.Namespace) -> None:

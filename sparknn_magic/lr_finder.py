@@ -107,6 +107,26 @@ def lr_find(
     return LearningRates(rates, found["losses"], found["seconds"])
 
 
+def read_plan(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `steps`, `start` and `end` of a command line's `--steps`, `--start` and `--end`, as far as they are given.
+
+    Raises: SpecError for what is no number.
+    """
+    found: dict[str, Any] = {}
+    for name, kind, words in (
+        ("steps", int, "a whole number"),
+        ("start", float, "a number"),
+        ("end", float, "a number"),
+    ):
+        written = options.get(f"--{name}")
+        if written is not None:
+            try:
+                found[name] = kind(written)
+            except ValueError:
+                raise SpecError(f"lr-find: --{name} must be {words}, not '{written}'.") from None
+    return found
+
+
 def smooth(losses: Sequence[float]) -> list[float]:
     """Return at each step the mean over the steps around it: a running mean alone would point to later ones."""
     reach = max(1, len(losses) // REACH)

@@ -26,6 +26,12 @@ What each kind of function takes and returns:
 | sample | `f()` | a dict of split to the Parquet file's `Path`; "train" is one of the splits |
 | task | a class | see `sparknn_magic.task.Task` |
 
+An augmentation that mixes pictures is an object with a method `mix(images, real)`, see `training.network.Front`. An
+optimizer gets parameter groups, whose `hidden` is true of the weights between the first and the last layer and
+`sparse` of tables with sparse gradients; where the optimizer's `needs_closure` is true it is stepped with a function
+that returns the loss. Where a schedule's function has a method `update(value, lower)`, it is told after each epoch the
+watched figure and whether less of it is better.
+
 The keyword-only options, with their annotations and defaults, are the item's schema.
 
 A function with a decorator in a notebook's cell (or in the script that runs) is found by its name without any entry

@@ -27,8 +27,8 @@ class Rendered:
 class LiveDisplay:
     """A listener that keeps one display up to date. Everything here runs in the kernel's main thread."""
 
-    def __init__(self, name: str, epochs: int):
-        self.state = RunState(name, total=epochs)
+    def __init__(self, state: RunState):
+        self.state = state
         self.handle: Any = None
         self.last = time.monotonic() + PATIENCE - SECONDS
 
@@ -45,6 +45,10 @@ class LiveDisplay:
         """Put the result in the progress's place, so that a saved notebook shows it."""
         html = model._repr_html_() + self.state.summary_html(model.history)
         self._draw(Rendered(html, f"{self.state.text()}\n\n{model!r}"))
+
+    def replace(self, result: Any) -> None:
+        """Put a result in the progress's place that says all there is to say."""
+        self._draw(Rendered(result._repr_html_(), repr(result)))
 
     def fail(self, *, interrupted: bool) -> None:
         """Leave the state as it was when the run ended; nothing where it ended before anything was shown."""
@@ -71,13 +75,22 @@ class LineDisplay(Lines):
         """Print the result."""
         print(repr(model))
 
+    replace = finish
+
     def fail(self, *, interrupted: bool) -> None:
         """Nothing to clear: the lines stand."""
 
 
 def progress(shell: InteractiveShell, name: str, epochs: int) -> LiveDisplay | LineDisplay:
     """Return the listener that fits the frontend: a display in a notebook, lines in a terminal."""
-    return LiveDisplay(name, epochs) if hasattr(shell, "kernel") else LineDisplay()
+    return LiveDisplay(RunState(name, total=epochs)) if hasattr(shell, "kernel") else LineDisplay()
+
+
+def sweep_progress(shell: InteractiveShell, name: str) -> LiveDisplay | LineDisplay:
+    """Return the same for a search of a learning rate, which is one epoch and has no stages after it."""
+    stages = dict.fromkeys(("check", "prepare", "train"), "wait")
+    state = RunState(name, doing="looking for a learning rate for", stages=stages, total=1)
+    return LiveDisplay(state) if hasattr(shell, "kernel") else LineDisplay()
 
 
 def show(html: str, text: str) -> None:

@@ -37,7 +37,7 @@ class SparkNNMagics(Magics):
         read = read_line(line, has_body=cell is not None)
         body = cell or ""
         try:
-            getattr(self, f"_{read.command}")(read, body)
+            getattr(self, f"_{read.command.replace('-', '_')}")(read, body)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{read.command} was interrupted.",
@@ -76,6 +76,29 @@ class SparkNNMagics(Magics):
             raise
         self.shell.user_ns[name] = model
         view.finish(model)
+
+    def _lr_find(self, line: Line, body: str) -> None:
+        from sparknn_magic.lr_finder import lr_find, read_plan
+        from sparknn_magic.notebook.background import in_background
+        from sparknn_magic.notebook.display import sweep_progress
+        from sparknn_magic.sessions import session
+        from sparknn_magic.spec.experiment import Experiment
+        from sparknn_magic.spec.resolve import resolve
+
+        name, names, first = line.name(), self._variables(), self._first_line(body)
+        asked: dict[str, Any] = read_plan(line.options)
+        asked |= {"variables": names, "runs": line.options.get("--runs"), "fresh": "--fresh" in line.flags}
+        experiment = Experiment.parse(body, first_line=first, name=name, overrides=line.overrides, variables=names)
+        resolve(experiment)  # a wrong name is told at once, before Spark is started
+        view = sweep_progress(self.shell, name)
+        try:
+            spark = session()
+            found = in_background(spark, lambda tell: lr_find(experiment, spark=spark, on_event=tell, **asked), view)
+        except BaseException as error:
+            view.fail(interrupted=isinstance(error, KeyboardInterrupt))
+            raise
+        self.shell.user_ns[f"{name}_lr"] = found
+        view.replace(found)
 
     def _predict(self, line: Line, body: str) -> None:
         from sparknn_magic.model import rows_of

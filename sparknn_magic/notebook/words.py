@@ -29,6 +29,15 @@ COMMANDS = {
         overrides=True,
         body="yes",
     ),
+    "lr-find": Command(
+        "%%sparknn lr-find NAME [--steps N] [--start RATE] [--end RATE] [--runs FOLDER] [key.path=value ...]",
+        "look for a learning rate for the experiment of the cell's body; binds NAME_lr",
+        (1, 1),
+        flags=("--fresh",),
+        options=("--steps", "--start", "--end", "--runs"),
+        overrides=True,
+        body="yes",
+    ),
     "predict": Command(
         "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]",
         "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path",

@@ -36,6 +36,7 @@ class RunState:
     """What a listener has heard so far. `clock` gives seconds; only differences of it are used."""
 
     name: str
+    doing: str = "training"
     clock: Callable[[], float] = time.monotonic
     stages: dict[str, str] = field(default_factory=lambda: dict.fromkeys(STAGES, "wait"))
     seconds: dict[str, float] = field(default_factory=dict)
@@ -76,11 +77,11 @@ class RunState:
 
     def text(self) -> str:
         """Return the lines so far."""
-        return "\n".join([f"training {plain(self.name)}", *self.lines])
+        return "\n".join([self._title(), *self.lines])
 
     def html(self) -> str:
         """Return the stages, a bar, the last epochs and their curves; no scripts, nothing from the network."""
-        parts: list[Any] = [el("style", STYLE), el("div", f"training {plain(self.name)}", cls="title"), self._stages()]
+        parts: list[Any] = [el("style", STYLE), el("div", self._title(), cls="title"), self._stages()]
         if self.stages["train"] != "wait":
             running = self.stages["train"] == "start"
             parts += [self._bar(), el("div", self._now(), cls="now")] if running else []
@@ -99,13 +100,16 @@ class RunState:
             el("details", el("summary", "How the training went"), self._stages(), drawn, table),
         )
 
+    def _title(self) -> str:
+        return f"{self.doing} {plain(self.name)}"
+
     def _seconds(self, stage: str) -> float | None:
         if stage in self.seconds:
             return self.seconds[stage]
         return self.clock() - self.began[stage] if stage in self.began else None
 
     def _stages(self) -> Markup:
-        return el("div", join(join([self._stage(stage), " "]) for stage in STAGES), cls="stages")
+        return el("div", join(join([self._stage(stage), " "]) for stage in self.stages), cls="stages")
 
     def _stage(self, stage: str) -> Markup:
         state, seconds = self.stages[stage], self._seconds(stage)

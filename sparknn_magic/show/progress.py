@@ -21,6 +21,8 @@ def event_line(event: Mapping[str, Any]) -> str | None:
         return f"  {workers} on {event['device']}, {event['steps']} steps an epoch"
     if kind == "resume":
         return f"  goes on from the checkpoint of epoch {event['epoch']} of {event['epochs']}"
+    if kind == "note":
+        return f"  {event['message']}"
     return None
 
 

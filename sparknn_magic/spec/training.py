@@ -55,9 +55,6 @@ class TrainSpec(Spec):
         description="rows that a worker passes through the network at once; auto: the workers try sizes out and take "
         "the smallest that is nearly the fastest, and fits",
     )
-    accumulate: PositiveInt = Field(
-        default=1, description="batches whose gradients are added up for one step of the optimizer"
-    )
     optimizer: AStep = Field(default=Step(name="adamw"), description="the optimizer and its options")
     schedule: AStep = Field(default=Step(name="one_cycle"), description="how the learning rate goes from step to step")
     warmup: NonNegativeFloat = Field(
@@ -72,6 +69,9 @@ class TrainSpec(Spec):
     )
     clip_norm: PositiveFloat | None = Field(
         default=None, description="largest norm of the gradient; a longer one is scaled down"
+    )
+    accumulate: PositiveInt = Field(
+        default=1, description="batches whose gradients are added up for one step of the optimizer"
     )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None,

@@ -115,6 +115,9 @@ class Trainer:
             seconds = time.perf_counter() - started
             self.stepper.average_buffers()
             self._finish_epoch(epoch, seconds, self._reduce(sums + self._validate() + [self._stop_asked()]))
+        if self.progress.stopped == "time limit" and self.place.epoch and self.reporter is not None:
+            at = f"step {self.place.step} of {self.steps} in epoch {self.place.epoch}"
+            self.reporter.note(f"time_limit: {self.job.time_limit:g} seconds had passed at {at}; training ended there.")
 
     def _train_epoch(self, epoch: int) -> list[float]:
         """Take every step of one epoch; return this rank's sums: loss, figure, rows."""

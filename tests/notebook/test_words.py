@@ -59,7 +59,7 @@ def test_usage_lists_every_command():
 
 TRAIN = "Usage: %%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]"
 PREDICT = "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
-LISTED = "Commands: train, predict, evaluate, load, zoo, show, help."
+LISTED = "Commands: train, lr-find, predict, evaluate, load, zoo, show, help."
 
 
 @pytest.mark.parametrize(

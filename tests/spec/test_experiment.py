@@ -123,7 +123,7 @@ def test_later_stages_point_into_the_cell():
 def test_an_experiment_from_a_dict_has_errors_without_a_place():
     with pytest.raises(SpecError) as caught:
         Experiment.load({**SMALL, "train": {"batch_size": -3}})
-    assert str(caught.value) == "train.batch_size must be greater than 0, not -3."
+    assert str(caught.value) == "train.batch_size must be 'auto' or a whole number greater than 0, not -3."
 
 
 def test_an_experiment_with_overrides_keeps_its_places():

@@ -69,7 +69,7 @@ def test_names_may_be_written_with_dashes_or_underscores():
         ),
         (
             MODEL + "train:\n  optimizer: {adamm: {lr: 1}}",
-            "line 5, column 15: there is no optimizer named 'adamm'. Did you mean 'adamw'?",
+            "line 5, column 15: there is no optimizer named 'adamm'. Did you mean 'adam'?",
         ),
         (
             MODEL.replace("image-class", "image-clas"),
