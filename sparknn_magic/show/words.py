@@ -161,7 +161,8 @@ def step_text(step: Mapping[str, Any]) -> str:
     name, options = plain(step.get("name", step.get("ref", "?"))), step.get("options") or {}
     if name == "layers" and "layers" in options:
         return _layers_text(options)
-    return f"{name} {{{options_text(options)}}}" if options else name
+    given = {key: value for key, value in options.items() if value is not None}  # null: as if it were not there
+    return f"{name} {{{options_text(given)}}}" if given else name
 
 
 def preprocess_texts(said: Mapping[str, Any]) -> list[str]:

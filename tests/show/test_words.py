@@ -62,3 +62,12 @@ def test_a_spec_as_yaml_reads_back_as_itself():
 def test_a_step_is_written_with_its_options():
     assert words.step_text({"name": "resize", "options": {"size": [28, 32]}}) == "resize {size: [28, 32]}"
     assert words.step_text({"name": "rgb", "options": {}}) == "rgb"
+    assert words.step_text({"name": "standardize", "options": {"columns": None}}) == "standardize"
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [(0, "0"), (0.00012345, "0.0001234"), (52.3071, "52.31"), (-0.5, "-0.5"), (123456.7, "123,457"), (3e15, "3e+15")],
+)
+def test_numbers_of_any_size_have_four_digits(x, said):
+    assert words.number(x) == said
