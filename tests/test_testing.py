@@ -19,11 +19,16 @@ BUILT_IN = [
 SMALL = {
     "convnext-atto": {"width": 8},
     "densenet-small": {"depth": 16},
-    "ft_transformer": {},
+    "ft_transformer": {"dim": 16, "depth": 1, "heads": 2},
     "mobilenet_v2": {"width": 0.35},
-    "resnet34": {"width": 8},
-    "resnet50": {"width": 8},
-    "resnet56": {"width": 4},
+    "resnet18": {"width": 8},
+    "resnet20": {"width": 4},
+    "resnet34": {"width": 4},
+    "resnet50": {"width": 4},
+    "resnet56": {"width": 2},
+    "resnet9": {"width": 8},
+    "resnet_mlp": {"width": 16, "depth": 1},
+    "vgg-small": {"width": 8},
     "vit-tiny": {"dim": 48, "depth": 2},
 }
 BROKEN = [
