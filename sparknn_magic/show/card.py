@@ -9,6 +9,7 @@ from sparknn_magic.show.text import parity_text, rows_text
 from sparknn_magic.show.words import (
     amount,
     count,
+    custom_figures,
     duration,
     figure,
     number,
@@ -86,6 +87,7 @@ def _quality(meta: Mapping[str, Any]) -> str:
     if not metrics:
         return ""
     rows = [["figure", "value"], *(_of_numbers(metrics) if "r2" in metrics else _of_classes(metrics))]
+    rows += [[f"{escaped(name)} ({note})", value] for name, value, note in custom_figures(metrics)]
     left_out = metrics["errors"] + metrics["unknown_labels"]
     rows.append(
         ["rows", count(metrics["rows"]) + (f" ({count(left_out)} more could not be counted)" if left_out else "")]

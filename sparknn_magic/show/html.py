@@ -15,6 +15,7 @@ from sparknn_magic.show.text import NOTHING_DONE, model_facts, plan_facts, plan_
 from sparknn_magic.show.words import (
     amount,
     count,
+    custom_figures,
     duration,
     figure,
     near,
@@ -115,7 +116,8 @@ def _tile(value: str, name: str) -> Markup:
 def _metric_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
     left_out = metrics["errors"] + metrics["unknown_labels"]
     rows = _tile(count(metrics["rows"]), "rows" + (f", {count(left_out)} not counted" if left_out else ""))
-    return [*(_number_tiles(metrics) if "r2" in metrics else _class_tiles(metrics)), rows]
+    own = [_tile(value, name) for name, value, _ in custom_figures(metrics)]
+    return [*(_number_tiles(metrics) if "r2" in metrics else _class_tiles(metrics)), *own, rows]
 
 
 def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:

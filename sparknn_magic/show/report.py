@@ -16,6 +16,7 @@ from sparknn_magic.show.text import parity_text
 from sparknn_magic.show.words import (
     amount,
     count,
+    custom_figures,
     duration,
     figure,
     input_text,
@@ -111,6 +112,7 @@ def _tiles(meta: Mapping[str, Any]) -> Markup:
         tiles += _number_tiles(metrics)
     elif metrics:
         tiles += _class_tiles(metrics)
+    tiles += [tile(name, value, note) for name, value, note in custom_figures(metrics)]
     if training:
         epochs = plural(training["epochs"], "epoch") + (f", best {b}" if (b := training.get("best_epoch")) else "")
         tiles.append(tile("Training", duration(training.get("seconds")), epochs))

@@ -8,6 +8,7 @@ from sparknn_magic.show.layers import layers_text
 from sparknn_magic.show.words import (
     amount,
     count,
+    custom_figures,
     duration,
     figure,
     input_text,
@@ -50,6 +51,7 @@ def _of_numbers(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
         ["MAE", number(metrics["mae"]), mae],
         ["median absolute error", number(metrics["median_absolute_error"]), ""],
         ["mean error", number(metrics["mean_error"]), "prediction - label"],
+        *map(list, custom_figures(metrics)),
     ]
     return table(_on_split(rows, evaluated_on), "lrl")
 
@@ -64,6 +66,7 @@ def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
     ]
     if metrics["top5_accuracy"] is not None:
         rows.insert(2, ["top-5 accuracy", figure(metrics["top5_accuracy"]), ""])
+    rows += map(list, custom_figures(metrics))
     return table(_on_split(rows, evaluated_on), "lrl")
 
 

@@ -29,6 +29,18 @@ def number(x: float | None) -> str:
     return f"{x:.4g}"
 
 
+def custom_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and a remark of each of the cell's own metrics, in its order."""
+    found = []
+    for name, value in (metrics.get("custom") or {}).items():
+        if isinstance(value, bool):
+            text = "true" if value else "false"
+        else:
+            text = count(value) if isinstance(value, int) else number(value)
+        found.append((shorten(name, 32), text, "the SQL loss" if name == "loss" else "SQL"))
+    return found
+
+
 def measure_name(name: str) -> str:
     """Return how people write the figure that an epoch reports: accuracy, MAE."""
     return {"mae": "MAE"}.get(name, name)
