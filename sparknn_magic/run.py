@@ -101,7 +101,7 @@ def get_ready(spec: Any, tell: Listener, *, runs: str | Path | None = None, fres
     network = _build(checked, prepared)
     older = _check_start(checked, prepared, network)
     job = train_job(checked, prepared, older, runs)
-    notes = [older.note] if older is not None else []
+    notes = [*checked.resolved.model.notes, *([older.note] if older is not None else [])]
     for note in notes:
         tell({"event": "note", "message": note})
     return Ready(checked, prepared, job, _parameters(network), notes)

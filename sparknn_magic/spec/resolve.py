@@ -36,6 +36,7 @@ class ResolvedStep:
     item: Item
     options: Mapping[str, Any] = field(default_factory=dict)
     path: Path = ()  # where it stands in the cell
+    notes: tuple[str, ...] = ()  # what was changed of what the cell says
 
     @cached_property
     def part(self) -> Part:
@@ -69,7 +70,6 @@ class ResolvedLayers(ResolvedStep):
     """A list of layers: as an architecture whose options are the layers, each by its name, ref and options."""
 
     places: Mapping[tuple[str | int, ...], Path] = field(default_factory=dict)  # where the cell writes each
-    notes: tuple[str, ...] = ()  # what was changed
 
     @property
     def part(self) -> Part:
@@ -82,7 +82,7 @@ class ResolvedLayers(ResolvedStep):
         return {"name": self.item.name, "ref": STACK, "options": options}
 
     def where(self, error: SparkNNError) -> Path:
-        """Return the path of the layer that an error is about, or of its units, where those are wrong."""
+        """Return the path of the layer that an error is about."""
         place = getattr(error, "place", ())
         return self.places.get(place, ("model",))
 

@@ -61,6 +61,7 @@ def test_the_classic_example_learns_and_serves_in_sql(trained, spark):
     assert trained.metrics["accuracy"] > 0.8  # by chance 0.1
     assert trained.metrics["rows"] == 100
     assert trained.meta["parity"]["changed_decisions"] == 0
+    assert trained.meta["training"]["notes"] == [SOFTMAX_NOTE]
     found = spark.sql("SELECT label, classic(image).label AS said FROM cifar_test").collect()
     assert sum(row.label == row.said for row in found) == round(100 * trained.metrics["accuracy"])
 
@@ -94,7 +95,7 @@ def test_a_dry_run_prints_the_table_of_layers(trained, spark, home):
         assert row in said
 
 
-def test_a_shape_that_does_not_fit_is_an_error_before_anything_is_written(trained, spark, home):
+def test_a_shape_that_does_not_fit_is_an_error_before_training(trained, spark, home):
     with pytest.raises(SpecError, match=r"line 4, column 3: dense takes rows .* the pictures are \[3, 32, 32\]"):
         sparknn_magic.train(CELL.replace("- flatten\n", ""), name="classic", spark=spark, runs=home / "none")
     with pytest.raises(SpecError, match=r"line 7, column 3: the last dense has 9 units, but there are 10 classes"):

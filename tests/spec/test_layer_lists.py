@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from sparknn_magic.errors import SparkNNError, SpecError, UnknownName
-from sparknn_magic.plugin import ImageInputs
+from sparknn_magic.plugin import ImageInputs, VectorInputs
 from sparknn_magic.spec import Experiment, Step
 from sparknn_magic.spec.layers import SOFTMAX_NOTE, described_stack
 from sparknn_magic.spec.resolve import resolve
@@ -298,3 +298,13 @@ def test_a_list_from_python_has_errors_without_a_place():
     }
     with pytest.raises(SpecError, match=r"^dense has no option 'unit'. Did you mean 'units'\?$"):
         resolve(Experiment.load(experiment))
+
+
+def test_a_softmax_over_the_one_number_of_a_regression_is_an_error():
+    text = "task: vector-regression\ndata: {train: houses}\nmodel:\n- dense\n- softmax\n"
+    experiment = Experiment.parse(text)
+    model = resolve(experiment).model
+    assert model.notes == ()
+    with pytest.raises(SpecError, match=r"softmax of a single number is always 1; leave it out\.") as caught:
+        model.part.build(VectorInputs(numbers=3), 1)
+    assert model.where(caught.value) == ("model", 1, "softmax")
