@@ -65,3 +65,17 @@ def test_the_quickstarts_model_is_right_nine_times_of_ten():
     saved = tutorials.read(tutorials.FOLDER / "01_quickstart.ipynb")
     shown = next(text for output in outputs(saved) for text in texts(output) if text.startswith("training fashion"))
     assert float(re.search(r"accuracy +([\d.]+) ", shown)[1]) >= 0.88
+
+
+def test_the_tutorial_on_columns_shows_what_it_promises():
+    found = [text for output in outputs(tutorials.read(tutorials.FOLDER / "02_vectors.ipynb")) for text in texts(output)]
+
+    def shown(name, words):
+        text = next(text for text in found if text.startswith(f"training {name}") and "evaluate" in text)
+        return float(re.search(rf"{words} +([\d.]+) ", text)[1])
+
+    assert shown("tumour", "accuracy") >= 0.92
+    assert shown("progression", "R2") >= 0.35
+    assert shown("reader", "accuracy") >= 0.93
+    rand = next(text for text in found if text.startswith("adjusted Rand index"))
+    assert float(rand.split()[-1]) >= 0.6
