@@ -20,7 +20,7 @@ from sparknn_magic.data.job import check_image_type
 from sparknn_magic.errors import DataError, SparkNNError, did_you_mean
 from sparknn_magic.spec.experiment import Experiment
 
-KEPT = ("split", "row", "label", "image", "numbers", "codes")  # columns of prepared rows
+KEPT = ("split", "row", "label", "image", "numbers", "codes", "error")  # columns of prepared rows
 WHOLE_NUMBERS = ("tinyint", "smallint", "int", "bigint")
 
 

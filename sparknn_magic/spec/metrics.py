@@ -23,6 +23,9 @@ def _sql(name: str, text: Any) -> Any:
         if list(text) != ["sql"]:
             raise wrong(f"{{path}}.{cut(name)} must be SQL, or `{{sql: ...}}`.", at=(name,), hint=EXAMPLE)
         text = text["sql"]
+    if text is None:
+        hint = "Within braces a comma ends the value: put the SQL in quotes, or each metric on a line of its own."
+        raise wrong(f"{{path}}.{cut(name)} has no SQL.", at=(name,), hint=hint)
     if not isinstance(text, str) or not text.strip():
         raise wrong(f"{{path}}.{cut(name)} must be an SQL aggregate.", at=(name,), hint=EXAMPLE)
     return text

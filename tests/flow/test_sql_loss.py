@@ -99,3 +99,34 @@ def test_a_column_that_the_loss_cannot_read_is_named(spark, loss, words):
         lay_out(spark, "train: rows", {"rows": frame}, f"loss: {{sql: '{loss}'}}")
     assert words in str(caught.value)
     assert str(caught.value).startswith("line 5, column ")
+
+
+NUMBERS = """\
+task: vector-regression
+data: {train: houses, features: [rooms, age], label: price, validation: 20%}
+preprocess: [standardize]
+model: mlp
+loss:
+  sql: huber(prediction - target, 25) * coalesce(weight, 1)
+metrics:
+  off: avg(abs(prediction - label))
+  weighted: avg(huber(label - prediction, 25) * coalesce(weight, 1))
+train: {epochs: 20, batch_size: 32, workers: 1, optimizer: {adamw: 0.02}}
+"""
+
+
+def test_numbers_are_learnt_in_their_own_unit(spark, tmp_path):
+    query = (
+        "SELECT CAST(id % 7 AS DOUBLE) AS rooms, CAST(id % 31 AS DOUBLE) AS age, "
+        "1000 + 60 * (id % 7) - 5 * (id % 31) AS price, IF(id % 3 = 0, NULL, 0.5) AS weight FROM range(400)"
+    )
+    spark.sql(query).createOrReplaceTempView("houses")
+    home = [f"export={tmp_path / 'm'}"]
+    model = sparknn_magic.train(NUMBERS, name="houses_price", spark=spark, runs=tmp_path / "runs", overrides=home)
+    metrics = model.metrics
+    assert metrics["r2"] > 0.9
+    assert list(metrics["custom"]) == ["loss", "off", "weighted"]
+    assert metrics["custom"]["off"] == pytest.approx(metrics["mae"])
+    assert metrics["custom"]["loss"] == pytest.approx(metrics["custom"]["weighted"])
+    best = model.history[model.meta["training"]["best_epoch"] - 1]
+    assert metrics["custom"]["loss"] == pytest.approx(best["validation_loss"], rel=1e-3)

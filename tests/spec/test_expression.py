@@ -216,6 +216,7 @@ def test_metrics_are_sql_by_name():
     ("metrics", "words"),
     [
         ("avg(price)", "line 4, column 10: metrics must be names with SQL aggregates, not 'avg(price)'.\nFor example:"),
+        ("{cost: round(avg(price), 2)}", "has no SQL.\nWithin braces a comma ends the value: put the SQL in quotes"),
         ("{cost: 3}", "line 4, column 17: metrics.cost must be an SQL aggregate."),
         ("{cost: {sqll: avg(price)}}", "metrics.cost must be SQL, or `{sql: ...}`."),
     ],

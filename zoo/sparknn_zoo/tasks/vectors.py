@@ -63,7 +63,7 @@ class VectorTask(Task):
             fields=(Field("numbers", "float32", (numbers,)), Field("codes", "int32", (codes,))),
             front=Part("sparknn_magic.training.network:Vectors"),
             target=Field("label", "float32" if self.regression else "int64"),
-            columns=tuple(Field(name) for name in prepared.plan.extra),
+            columns=tuple(Field(name, "float64") for name in prepared.plan.extra),
         )
 
     def describe(self, prepared: "Prepared") -> dict[str, Any]:
