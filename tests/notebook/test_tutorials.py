@@ -68,7 +68,8 @@ def test_the_quickstarts_model_is_right_nine_times_of_ten():
 
 
 def test_the_tutorial_on_columns_shows_what_it_promises():
-    found = [text for output in outputs(tutorials.read(tutorials.FOLDER / "02_vectors.ipynb")) for text in texts(output)]
+    saved = tutorials.read(tutorials.FOLDER / "02_vectors.ipynb")
+    found = [text for output in outputs(saved) for text in texts(output)]
 
     def shown(name, words):
         text = next(text for text in found if text.startswith(f"training {name}") and "evaluate" in text)
