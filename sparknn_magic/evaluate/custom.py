@@ -17,7 +17,7 @@ from pyspark.sql.types import BooleanType, NumericType
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SpecError
 from sparknn_magic.evaluate.expression import NN, loss_sql, with_names
-from sparknn_magic.evaluate.rewrite import rewrite
+from sparknn_magic.evaluate.rewrite import EXAMPLE, rewrite
 from sparknn_magic.infer.job import NUMBER, PREDICTION
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.expression_tree import ExpressionError, fault
@@ -148,6 +148,9 @@ def _checked(named: DataFrame, name: str, text: str, classes: Sequence[str] | No
     try:
         kind = named.agg(F.expr(rewritten.sql).alias("value")).schema["value"].dataType
     except PySparkException as error:
+        if error.getCondition() in ("MISSING_GROUP_BY", "MISSING_AGGREGATION"):
+            message = f"the metric '{name}' is not an aggregate: it has a value in each row."
+            raise fault(text, 0, message, hint=EXAMPLE) from error
         cause = spark_cause(error)
         place = _PLACE.search(cause)
         offset = 0

@@ -95,7 +95,11 @@ def test_a_metric_that_is_called_loss_takes_its_place(scored):
         ("avg(probability(label)", "Syntax error at or near end of input"),
         ("probability(label", "this bracket is never closed. (column 12 of the SQL)"),
         ("collect_list(price)", "the metric 'mine' is array<double>, and a metric is one number."),
-        ("price", "Spark does not take the metric 'mine': "),
+        (
+            "price",
+            "is not an aggregate: it has a value in each row. (column 1 of the SQL)\nFor example: avg(",
+        ),
+        ("avg(price) + price", "the metric 'mine' is not an aggregate"),
         ("avg(price", "Spark does not take the metric 'mine': "),
         ("  ", "there is no SQL here."),
         ("max('cat)", "a quote or a comment in this SQL is never closed."),
