@@ -74,8 +74,8 @@ def lr_find(
     """Train for some steps on the experiment's rows, at rates that rise from `start` to `end`, and keep the losses.
 
     Takes what `train` takes, with the same meaning, and runs with the same workers; schedule and warm-up have no part
-    in it, and nothing is written but a log and the prepared rows, which `train` then finds. It ends sooner where the loss
-    has grown to four times its smallest value.
+    in it, and nothing is written but a log and the prepared rows, which `train` then finds. It ends sooner where the
+    loss has grown to four times its smallest value.
     Raises: SparkNNError of one or two lines.
     """
     if steps < LEAST:

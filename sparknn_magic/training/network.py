@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import Target, build_loss
 from sparknn_magic.training.job import TrainJob
 
 
 class Front(nn.Module):
     """What turns a batch's fields into the architecture's own arguments; it has no weights."""
+
+    augments = False  # whether it applies `augment`
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +47,7 @@ class Front(nn.Module):
 class Pixels(Front):
     """uint8[B, H, W, C] -> float32[B, C, H, W]: scaled to 0..1, augmented in training, normalized."""
 
+    augments = True
     mean: Tensor
     std: Tensor
 
@@ -87,6 +91,8 @@ def build_network(job: TrainJob) -> Network:
     torch.manual_seed(job.seed)
     body = job.architecture.build(job.rows.inputs, job.outputs)
     front = job.rows.front.build()
+    if job.augment and not front.augments:
+        raise TrainError("augment: changes pictures, and the rows of this task are none.")
     front.augment = tuple(part.build() for part in job.augment)
     return Network(front, body, scalar=job.rows.target.dtype.startswith("float") and job.outputs == 1)
 

@@ -29,7 +29,10 @@ def message(text: str) -> str:
             "train: {epochs:3}",
             "line 5, column 9: unknown key 'epochs:3' in 'train'. Write 'epochs: 3', with a space after the colon.",
         ),
-        ("train:\n  batch_size: -3", "line 6, column 15: train.batch_size must be 'auto' or a whole number greater than 0, not -3."),
+        (
+            "train:\n  batch_size: -3",
+            "line 6, column 15: train.batch_size must be 'auto' or a whole number greater than 0, not -3.",
+        ),
         (
             "train:\n  epochs: ten",
             "line 6, column 11: train.epochs must be a whole number greater than 0, not 'ten'.",

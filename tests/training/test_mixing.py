@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import Part
 from sparknn_magic.training.job import Field, TrainRows
-from sparknn_magic.training.network import Pixels
+from sparknn_magic.training.network import Pixels, build_network
 from sparknn_magic.training.rows import Batch
 from sparknn_magic.training.steps import Stepper
 from sparknn_zoo.augment.cutmix import cutmix
@@ -143,3 +144,11 @@ def test_the_same_seed_mixes_alike(tmp_path):
     first = fit(job(tmp_path / "1", augment=(MIXUP, CUTMIX)), [rows(60)])
     again = fit(job(tmp_path / "2", augment=(MIXUP, CUTMIX)), [rows(60)])
     assert first.weights == again.weights
+
+
+def test_rows_that_are_no_pictures_are_not_augmented_in_silence(tmp_path):
+    vectors = Part("sparknn_magic.training.network:Vectors")
+    spec = job(tmp_path).rows
+    wrong = job(tmp_path, augment=(MIXUP,), rows=TrainRows(spec.inputs, spec.fields, vectors, spec.target))
+    with pytest.raises(TrainError, match="augment: changes pictures, and the rows of this task are none"):
+        build_network(wrong)

@@ -9,7 +9,12 @@ from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
 
 
-@augmentation("random_affine", main="degrees", source="Simard et al. 2003, Best Practices for CNNs, sec. 2")
+@augmentation(
+    "random_affine",
+    task="image-classification",
+    main="degrees",
+    source="Simard et al. 2003, Best Practices for CNNs, sec. 2",
+)
 def random_affine(
     *,
     degrees: float = 10.0,

@@ -11,7 +11,10 @@ from sparknn_zoo import checks
 
 
 @augmentation(
-    "gaussian_blur", main="sigma", source="Chen et al. 2020, A Simple Framework for Contrastive Learning, app. A"
+    "gaussian_blur",
+    task="image-classification",
+    main="sigma",
+    source="Chen et al. 2020, A Simple Framework for Contrastive Learning, app. A",
 )
 def gaussian_blur(
     *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 5, p: float = 0.5

@@ -14,7 +14,12 @@ from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
 
 
-@augmentation("random_crop", main="padding", source="He et al. 2016, Deep Residual Learning, sec. 4.2 (CIFAR-10)")
+@augmentation(
+    "random_crop",
+    task="image-classification",
+    main="padding",
+    source="He et al. 2016, Deep Residual Learning, sec. 4.2 (CIFAR-10)",
+)
 def random_crop(*, padding: int = 4, fill: float = 0.0) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape: padded on all sides, then cut back at a place of its own for each picture.
 

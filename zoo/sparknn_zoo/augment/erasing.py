@@ -9,7 +9,12 @@ from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
 
 
-@augmentation("random_erasing", main="p", source="Zhong et al. 2020, Random Erasing Data Augmentation")
+@augmentation(
+    "random_erasing",
+    task="image-classification",
+    main="p",
+    source="Zhong et al. 2020, Random Erasing Data Augmentation",
+)
 def random_erasing(
     *,
     p: float = 0.5,

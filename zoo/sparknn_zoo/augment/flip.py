@@ -15,7 +15,7 @@ from sparknn_zoo import checks
 SOURCE = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, sec. 4.1"
 
 
-@augmentation("random_horizontal_flip", main="p", source=SOURCE)
+@augmentation("random_horizontal_flip", task="image-classification", main="p", source=SOURCE)
 def random_horizontal_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape, some pictures mirrored left to right.
 
@@ -25,7 +25,7 @@ def random_horizontal_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
     return _flip("random_horizontal_flip", p, axis=3)
 
 
-@augmentation("random_vertical_flip", main="p", source=SOURCE)
+@augmentation("random_vertical_flip", task="image-classification", main="p", source=SOURCE)
 def random_vertical_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape, some pictures mirrored top to bottom.
 

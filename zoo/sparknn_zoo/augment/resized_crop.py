@@ -10,7 +10,12 @@ from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
 
 
-@augmentation("random_resized_crop", main="scale", source="Szegedy et al. 2015, Going Deeper with Convolutions, sec. 6")
+@augmentation(
+    "random_resized_crop",
+    task="image-classification",
+    main="scale",
+    source="Szegedy et al. 2015, Going Deeper with Convolutions, sec. 6",
+)
 def random_resized_crop(
     *, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (0.75, 4 / 3)
 ) -> Callable[[Tensor], Tensor]:

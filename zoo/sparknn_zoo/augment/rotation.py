@@ -9,7 +9,12 @@ from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
 
 
-@augmentation("random_rotation", main="degrees", source="Simard et al. 2003, Best Practices for CNNs, sec. 2")
+@augmentation(
+    "random_rotation",
+    task="image-classification",
+    main="degrees",
+    source="Simard et al. 2003, Best Practices for CNNs, sec. 2",
+)
 def random_rotation(*, degrees: float = 15.0) -> Callable[[Tensor], Tensor]:
     """float32[N, C, H, W] -> the same shape, each picture turned about its centre.
 
