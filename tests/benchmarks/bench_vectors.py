@@ -232,7 +232,7 @@ model:
 train:
   epochs: EPOCHS
   batch_size: 128
-  optimizer: {adam: {lr: 4e-3}}
+  optimizer: {adam: {lr: 1e-2}}
   workers: WORKERS
   seed: SEED
 """
