@@ -9,6 +9,8 @@ from sparknn_magic import registry
 from sparknn_magic.errors import SpecError
 from sparknn_magic.features import Features
 from sparknn_magic.plugin import VectorInputs
+from sparknn_magic.spec.experiment import Experiment
+from sparknn_magic.spec.resolve import resolve
 from sparknn_magic.spec.schema import options_model
 
 # Each architecture, with options that make it small and take its chance away; its structure stays.
@@ -143,6 +145,22 @@ def test_options_out_of_range_or_unknown_are_refused(name, option, wrong):
 def test_every_option_has_a_default_and_a_meaning(name):
     fields = options_model(registry.get("architecture", name)).model_fields
     assert [key for key, field in fields.items() if field.is_required() or not field.description] == []
+
+
+def test_one_mlp_is_for_pictures_and_for_columns():
+    for task in ("image-classification", "vector-classification", "vector-regression"):
+        experiment = Experiment.parse(f"task: {task}\ndata: {{train: t}}\nmodel: mlp")
+        assert resolve(experiment).model.item.name == "mlp"
+
+
+def test_an_architecture_for_columns_is_refused_for_pictures_and_says_what_it_is_for():
+    experiment = Experiment.parse("task: image-classification\ndata: {train: t}\nmodel: wide_and_deep")
+    with pytest.raises(SpecError) as error:
+        resolve(experiment)
+    assert str(error.value) == (
+        "line 3, column 8: the architecture 'wide_and_deep' is for vector-classification and vector-regression, "
+        "not for image-classification.\n`%sparknn zoo image-classification` lists what this task can use."
+    )
 
 
 def test_features_are_the_numbers_then_the_one_hot_columns_then_the_embedded_ones():
