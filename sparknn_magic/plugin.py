@@ -178,10 +178,18 @@ class Code:
     Only the driver's own jobs carry it, never a model folder. As text, and so in every fingerprint, it is its digest.
     """
 
-    __slots__ = ("digest", "pickled")
+    __slots__ = ("digest", "function", "pickled")
 
-    def __init__(self, digest: str, pickled: bytes):
+    def __init__(self, digest: str, pickled: bytes, function: Callable[..., Any] | None = None):
         self.digest, self.pickled = digest, pickled
+        self.function = function  # itself, in the process that defines it: unpickled there, it would undo its classes
+
+    def load(self) -> Callable[..., Any]:
+        """Return the function."""
+        return self.function or pickle.loads(self.pickled)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Code, (self.digest, self.pickled)
 
     def __repr__(self) -> str:
         return f"Code({self.digest})"
@@ -206,7 +214,7 @@ class Part:
 
     def load(self) -> Any:
         """Return the function: imported, or taken from its code."""
-        return load_ref(self.ref) if self.code is None else pickle.loads(self.code.pickled)
+        return load_ref(self.ref) if self.code is None else self.code.load()
 
     def build(self, *args: Any) -> Any:
         """Call the function with these options."""

@@ -95,7 +95,7 @@ def code_of(item: Item) -> Code:
     finally:
         if beside:
             cloudpickle.unregister_pickle_by_value(package)
-    return Code(digest(item), pickled)
+    return Code(digest(item), pickled, item.build)
 
 
 def digest(item: Item) -> str:

@@ -79,18 +79,20 @@ def plain_options(subject: Subject) -> str:
 
 @checks(None)
 def referable(subject: Subject) -> str:
-    """Be found again by its reference, from a pickled Part."""
+    """Be found again by its reference, from a pickled Part, or be pickled by value where it is the notebook's."""
     item = subject.item
     if item.kind in ("task", "sample"):  # never leave the driver
         return "its reference is not needed on executors"
     part: Part = shipping.part_of(item, subject.options())
     with guard(f"its reference {item.ref} does not come back from pickle"):
-        again = pickle.loads(pickle.dumps(part))
-        found = getattr(again.load(), "__sparknn__", None)
+        data = pickle.dumps(part)
+        if part.code is not None:  # not unpickled here, where the notebook's own classes are
+            return f"its code travels by value, in {len(data):,} bytes"
+        found = getattr(pickle.loads(data).load(), "__sparknn__", None)
     must(isinstance(found, Item), f"its reference {item.ref} is something else: an undecorated function hides it.")
     assert found is not None
     must(found.name == item.name and found.kind == item.kind, f"its reference {item.ref} is another item.")
-    return "its reference pickles" + ("" if part.code is None else ", and its code travels by value")
+    return "its reference pickles"
 
 
 def _and(names: list[str]) -> str:

@@ -34,7 +34,8 @@ def by_its_rows(subject: Subject) -> str:
 
 def _pictures(subject: Subject) -> str:
     apply = _built(subject)
-    again = pickle.loads(pickle.dumps(shipping.part_of(subject.item, subject.options()))).build()
+    part = shipping.part_of(subject.item, subject.options())
+    again = pickle.loads(pickle.dumps(part)).build() if part.code is None else _built(subject)
     taken = 0
     for height, width in SIZES:
         for mode in ("L", "RGB"):
