@@ -54,6 +54,7 @@ def active() -> "SparkSession | None":
 def adopt(spark: "SparkSession") -> "SparkSession":
     """Put right what our code needs of a session that someone else may have made; return it."""
     _quiet_query_logs()
+    _feed_functions_by_rows(spark)
     cluster.use_this_python(spark)
     if spark not in _KNOWING:
         for functions in FUNCTIONS:
@@ -65,6 +66,14 @@ def adopt(spark: "SparkSession") -> "SparkSession":
 # What makes SQL functions known to a session, by name: the rooms that have them are above this one.
 FUNCTIONS = ("sparknn_magic.data.functions:register", "sparknn_magic.evaluate.functions:register")
 _KNOWING: "WeakSet[SparkSession]" = WeakSet()  # sessions that have the functions
+
+
+def _feed_functions_by_rows(spark: "SparkSession") -> None:
+    # Spark 4.3 gives an Arrow function the columns of Parquet as they are, and fails (UNSUPPORTED_DATATYPE) where the
+    # rows have an MLlib vector, whether the function takes it or not. A value that somebody has set is kept.
+    key = "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled"
+    if spark.conf.get(key, None) is None:
+        spark.conf.set(key, "false")
 
 
 def _quiet_query_logs() -> None:

@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 
 import sparknn_magic
 from sparknn_magic.errors import SparkNNError
+from sparknn_magic.show.text import plan_text
 from tests.data.tables import frame
 
 CLASSES = """\
@@ -37,13 +38,17 @@ NUMBER = """\
 task: vector-regression
 data:
   train: SELECT * EXCEPT (id, grape) FROM wines
+  features: [alcohol, malic, ash, magnesium, old, colour, cellar, phenols, extract]
   label: proline
   validation: 20%
 preprocess:
+- sql: SELECT *, upper(colour) AS colour, 1 + magnesium / 100 AS weight FROM {data}
 - fill_nulls: mean
 - standardize
 model:
   mlp: {width: 32, depth: 1}
+loss:
+  sql: weight * pow(prediction - target, 2)
 train:
   epochs: 20
   batch_size: 16
@@ -147,6 +152,16 @@ def test_a_number_is_learnt_in_its_own_units(proline, spark):
     assert dict(proline.predict("wines").dtypes)["prediction"] == "struct<prediction:double,error:string>"
 
 
+def test_sql_steps_and_columns_of_the_loss_go_with_the_features(proline, spark):
+    assert proline.meta["categories"][0] == ["", "DARK", "LIGHT", "MEDIUM"]
+    assert "weight" not in [feature["name"] for feature in proline.meta["features"]]
+    assert [query["skipped"] for query in proline.meta["queries"]] == [""]
+    both = proline.predict("SELECT * FROM wines WHERE id = 0").first().prediction.prediction
+    upper = ", ".join("upper(colour)" if name == "colour" else name for name in COLUMNS if name != "proline")
+    said = spark.sql(f"SELECT proline({upper}).prediction AS said FROM wines WHERE id = 0").first().said
+    assert said == pytest.approx(both)
+
+
 def test_another_process_loads_both_and_scores_alike(wine, proline, wines_view, home, run_script):
     wines_view.write.parquet(str(home / "wines.parquet"))
     first = wine.predict("wines").orderBy("id").selectExpr("prediction.label AS said").collect()
@@ -178,7 +193,7 @@ def test_a_dry_run_says_the_columns_and_what_is_done_to_them(spark, home, wines_
     assert plan["input"] == {"numbers": 11, "categories": (5, 4), "embedded": (2, 0)}
     assert plan["classes"] == 3
     assert not (home / "none").exists()
-    text = sparknn_magic.show.text.plan_text(plan)
+    text = plan_text(plan)
     assert "11 numbers, 2 categories" in text
     assert "colour (4 values, embedded in 2), cellar (3 values, one-hot)" in text
 
