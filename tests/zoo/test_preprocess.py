@@ -30,7 +30,8 @@ def build(name, **options):
 
 
 def test_every_preprocessor_is_tested_here():
-    assert sorted(CASES) == registry.names("preprocessor")
+    found = [registry.get("preprocessor", name) for name in registry.names("preprocessor")]
+    assert sorted(CASES) == [item.name for item in found if "image-classification" in item.tasks]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

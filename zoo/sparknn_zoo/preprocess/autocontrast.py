@@ -10,6 +10,7 @@ from sparknn_zoo import checks
 
 @preprocessor(
     "autocontrast",
+    task="image-classification",
     main="cutoff",
     source="Pillow, ImageOps.autocontrast, https://pillow.readthedocs.io/en/stable/reference/ImageOps.html",
 )

@@ -10,6 +10,7 @@ from sparknn_zoo.preprocess.geometry import Fill, Size, canvas, check_fill, heig
 
 @preprocessor(
     "center_crop",
+    task="image-classification",
     main="size",
     source="Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, sec. 2",
 )

@@ -7,7 +7,9 @@ from PIL import Image
 from sparknn_magic.plugin import preprocessor
 
 
-@preprocessor("grayscale", source="ITU-R BT.601-7, luma: 0.299 red + 0.587 green + 0.114 blue")
+@preprocessor(
+    "grayscale", task="image-classification", source="ITU-R BT.601-7, luma: 0.299 red + 0.587 green + 0.114 blue"
+)
 def grayscale() -> Callable[[Image.Image], Image.Image]:
     """Picture of any mode -> one channel, its luma; a greyscale picture stays as it is."""
 

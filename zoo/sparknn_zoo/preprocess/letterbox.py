@@ -11,6 +11,7 @@ from sparknn_zoo.preprocess.resize import FILTERS, Interpolation
 
 @preprocessor(
     "letterbox",
+    task="image-classification",
     main="size",
     source="Darknet, letterbox_image, https://github.com/pjreddie/darknet; the grey of 114 is Ultralytics YOLOv5's",
 )

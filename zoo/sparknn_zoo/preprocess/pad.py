@@ -12,7 +12,12 @@ from sparknn_zoo.preprocess.geometry import Fill, canvas, check_fill
 Padding = int | tuple[int, int] | tuple[int, int, int, int]
 
 
-@preprocessor("pad", main="padding", source="LeCun et al. 1998, Gradient-Based Learning, sec. II.B: 28x28 to 32x32")
+@preprocessor(
+    "pad",
+    task="image-classification",
+    main="padding",
+    source="LeCun et al. 1998, Gradient-Based Learning, sec. II.B: 28x28 to 32x32",
+)
 def pad(*, padding: Padding, fill: Fill = 0) -> Callable[[Image.Image], Image.Image]:
     """Picture -> the same with a border.
 

@@ -20,6 +20,7 @@ FILTERS = {
 
 @preprocessor(
     "resize",
+    task="image-classification",
     main="size",
     source="Pillow, Image.resize: convolution-based resampling, https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters",
 )

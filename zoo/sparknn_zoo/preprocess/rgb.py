@@ -7,7 +7,11 @@ from PIL import Image
 from sparknn_magic.plugin import preprocessor
 
 
-@preprocessor("rgb", source="Pillow, Image.convert, https://pillow.readthedocs.io/en/stable/reference/Image.html")
+@preprocessor(
+    "rgb",
+    task="image-classification",
+    source="Pillow, Image.convert, https://pillow.readthedocs.io/en/stable/reference/Image.html",
+)
 def rgb() -> Callable[[Image.Image], Image.Image]:
     """Picture of any mode -> three channels; a greyscale picture gets three equal ones."""
 
