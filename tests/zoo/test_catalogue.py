@@ -8,7 +8,7 @@ import torch
 
 from sparknn_magic import registry
 from sparknn_magic.plugin import ImageInputs
-from tests.zoo import architectures_table
+from tests.zoo import catalogue_tables
 
 CATALOGUE = (Path(__file__).parents[2] / "zoo" / "README.md").read_text()
 KINDS = ["preprocessor", "augmentation", "loss", "optimizer", "schedule"]
@@ -26,7 +26,7 @@ def plain(default):
     return list(default) if isinstance(default, tuple) else default
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "sample"])
+@pytest.mark.parametrize("kind", [*KINDS, "layer", "task", "architecture", "sample"])
 def test_the_catalogue_lists_every_item(kind):
     assert sorted(table(kind)) == [name for name in registry.names(kind) if is_built_in(kind, name)]
 
@@ -72,6 +72,11 @@ def test_the_example_of_the_catalogue_is_a_working_architecture():
     assert network(torch.zeros(2, 3, 8, 9)).shape == (2, 10)
 
 
-def test_the_table_of_architectures_is_what_the_plugins_say():
-    written = CATALOGUE.split(architectures_table.BEGIN)[1].split(architectures_table.END)[0]
-    assert written == architectures_table.table(), "run `python -m tests.zoo.architectures_table write`"
+@pytest.mark.parametrize("name", catalogue_tables.TABLES)
+def test_every_table_is_what_the_plugins_say(name):
+    written, made = catalogue_tables.tables(CATALOGUE)[name]
+    assert written == made, "run `python -m tests.zoo.catalogue_tables write`"
+
+
+def test_every_built_in_is_in_a_table():
+    assert [item.name for item in catalogue_tables.homeless()] == []
