@@ -14,7 +14,7 @@ from sparknn_magic.errors import SparkNNError, did_you_mean
 from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
-from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve
+from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
 from sparknn_magic.start import Older, check_older, check_start, train_job
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
@@ -191,7 +191,7 @@ def _layers(model: ResolvedStep, network: Any) -> dict[str, Any]:
 
 def evaluation_rows(spark: "SparkSession", experiment: Experiment) -> tuple["DataFrame", str]:
     """Return the rows that an experiment is judged on, and which they are: "test", "validation" or "train"."""
-    resolved = resolve(experiment)
+    resolved = resolve_rows(experiment)
     plan = resolved.task.build().plan(spark, experiment, resolved, ())
     return _held_out(plan)
 

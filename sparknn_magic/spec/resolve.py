@@ -16,6 +16,7 @@ from sparknn_magic.spec.marks import Path
 from sparknn_magic.spec.models import Step
 from sparknn_magic.spec.preprocess import SqlStep
 from sparknn_magic.spec.schema import validate_options
+from sparknn_magic.spec.training import TrainSpec
 
 # Where a cell names plugins of each kind.
 PLACES = {
@@ -134,6 +135,15 @@ def resolve(experiment: Experiment) -> Resolved:
         optimizer=step("optimizer", experiment.train.optimizer, ("train", "optimizer")),
         schedule=step("schedule", experiment.train.schedule, ("train", "schedule")),
     )
+
+
+def resolve_rows(experiment: Experiment) -> Resolved:
+    """Find and check what lays out an experiment's rows; what trains on them need not be here.
+
+    Raises: as `resolve` does.
+    """
+    rows = {"augment": (), "model": (), "init": None, "loss": None, "train": TrainSpec()}
+    return resolve(experiment.model_copy(update=rows))
 
 
 def _model(experiment: Experiment, task: Item) -> ResolvedStep:

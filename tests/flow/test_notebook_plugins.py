@@ -110,6 +110,7 @@ AFTER = """
 graph_only = sparknn_magic.load("graph_only", spark=spark)
 print(graph_only.predict("products_test").where("prediction.error IS NULL").count())
 print(spark.sql("SELECT count(model(image).label) AS n FROM products_test").collect()[0].n)
+print(graph_only.evaluate()["rows"])
 with_code = sparknn_magic.load("with_code", spark=spark)
 print(with_code.predict("products_test").where("prediction.error IS NULL").count())
 
@@ -135,7 +136,8 @@ def test_a_script_trains_with_what_it_defines_and_another_uses_the_model(run_scr
     done = run_script(START + TRAIN, env=environment, timeout=580)
     assert done.stdout.splitlines()[-4:] == ["negative 21", "40", "False", "False"]
     done = run_script(START + AFTER, env=environment, timeout=580)
-    assert done.stdout.splitlines()[-7:] == [
+    assert done.stdout.splitlines()[-8:] == [
+        "40",
         "40",
         "40",
         "40",
