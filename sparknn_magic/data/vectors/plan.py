@@ -19,6 +19,8 @@ from sparknn_magic.plugin import CategoryStep, ColumnStep, Part
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedStep
 
+FORMAT = 1  # a change of layout or of what is done to rows makes old prepared folders invalid
+
 
 @dataclass(frozen=True)
 class Numeric:
@@ -52,37 +54,39 @@ class VectorPlan(RowsPlan):
         steps = [[s.part.ref, dict(s.part.options), list(s.columns)] for s in self.steps]
         codings = {name: [c.width, c.most] for name, c in self.codings.items()}
         kinds = [[f.name, f.kind] for f in self.features]
-        return ["vectors", kinds, self.regression, steps, codings, list(self.extra)]
+        return [f"vectors {FORMAT}", kinds, self.regression, steps, codings, list(self.extra)]
 
     def rows(self, widths: Mapping[str, int]) -> DataFrame:
         """Return split int, row long, label, numbers array<double>, wrong string, c0 string, ..., x0 double, ...
 
-        `widths` are the lengths of arrays and vectors; `row` is a hash of the features and the label; `wrong` is why a
-        row cannot be used; c0, c1, ... are the categories, null being the empty text; x0, x1, ... the extra columns.
+        `widths` are the lengths of arrays and vectors; `row` is a hash of all others; `wrong` is why a row cannot be
+        used; c0, c1, ... are the categories, null being the empty text; x0, x1, ... the extra columns.
         """
         frames = [part.frame.select(*self._standard(part, widths)) for part in self.parts]
         return frames[0] if len(frames) == 1 else frames[0].unionAll(frames[1])
 
     def sample(self, widths: Mapping[str, int], split: int, limit: int) -> DataFrame:
-        """Return at most `limit` labelled rows of a split, as `rows` gives them, and the features: f0, f1, ..."""
+        """Return at most `limit` labelled rows of a split, whichever, as in `rows`, and the features: f0, f1, ..."""
         part = self.parts[-1] if split == VALIDATION else self.parts[0]
         features = [column(f.name).alias(f"f{i}") for i, f in enumerate(part.features)]
         rows = part.frame.select(*self._standard(part, widths), *features)
-        return rows.where((F.col("split") == split) & F.col("label").isNotNull() & F.col("wrong").isNull()).limit(limit)
+        rows = rows.where((F.col("split") == split) & F.col("label").isNotNull() & F.col("wrong").isNull())
+        return rows.orderBy("row").limit(limit)  # by a hash: not the first ones of a sorted table
 
     def _standard(self, part: "RowsPart", widths: Mapping[str, int]) -> list[Column]:
         pairs = zip(part.features, self.features, strict=True)
         features = [replace(f, width=widths.get(own.name, f.width)) for f, own in pairs]
         codes = [F.coalesce(raw(f), F.lit("")) for f in features if f.kind == "category"]
+        extra = [column(name).cast("double") for name in part.extra]
         all_numbers, wrong = numbers(features)
         return [
             part.split.cast("int").alias("split"),
-            F.xxhash64(all_numbers, *codes, part.label).alias("row"),
+            F.xxhash64(all_numbers, *codes, part.label, *extra).alias("row"),
             part.label.alias("label"),
             all_numbers.alias("numbers"),
             wrong.alias("wrong"),
             *(code.alias(f"c{i}") for i, code in enumerate(codes)),
-            *(column(name).cast("double").alias(f"x{i}") for i, name in enumerate(part.extra)),
+            *(number.alias(f"x{i}") for i, number in enumerate(extra)),
         ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sparknn_magic.errors import ExportError
 from sparknn_magic.plugin import Part, Target
 from sparknn_magic.task import Task
 
@@ -119,6 +120,8 @@ class VectorTask(Task):
         (folder / WEIGHTS).write_bytes(weights)
         split = VALIDATION if prepared.rows["validation"] else TRAIN
         sample = sample_rows(prepared, split, PARITY_ROWS, self._reader(meta).build())
+        if not len(sample.labels):
+            raise ExportError("none of the rows that were prepared are found again to check the model file on.")
         here = run_torch(model.answer, {"numbers": sample.numbers, "codes": sample.codes})
         there = run_onnx(folder / MODEL, sample.raw)
         return {"opset": opset, "parity": self.compare(here, there, sample.labels, job.target)}
