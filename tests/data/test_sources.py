@@ -229,7 +229,7 @@ def test_columns_may_have_dots_spaces_and_backticks_in_their_names(spark):
         "image: my.image\nlabel: the label\nkey: k`ey\nvalidation: {column: s.p l, is: v}",
     )
     assert plan.validation.count() == 1
-    assert plan.rows.columns == ["split", "row", "label", "image"]
+    assert plan.rows.columns == ["split", "row", "label", "image", "extra"]
     assert len(plan.fingerprint()) == 64
 
 
