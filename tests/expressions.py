@@ -60,7 +60,8 @@ class _Rule:
         if kind == "unary":
             return f"{self.one(*UNARY)}({x()})"
         if kind == "pow":
-            return f"pow({x()}, {self.one('2', '0.5D', '-1', '3', y())})"
+            # Of a number below 0 the power is NaN, unless the exponent is whole to the last digit.
+            return f"pow({self.one(f'{x()}, 2', f'{x()}, 0.5D', f'{x()}, -1', f'{x()}, 3', f'abs({x()}), {y()}')})"
         if kind == "choice":
             return self.choice(x(), y())
         if kind == "case":

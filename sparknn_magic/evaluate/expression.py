@@ -21,7 +21,7 @@ LABEL, TARGET, PREDICTION, PREDICTED, PROBABILITIES = (
 )
 # What is added to a probability before its logarithm is taken: float32's smallest number, so that 0 costs 103 nats.
 TINY = "1.401298464324817E-45D"
-MAX_CHARACTERS = 200_000  # of the text for Spark: huber and softplus repeat their arguments
+MAX_CHARACTERS = 200_000  # of the text for Spark: floor, ceil, huber and softplus repeat their arguments
 
 TEMPLATES = {
     "+": "({0} + {1})",
@@ -42,8 +42,9 @@ TEMPLATES = {
     "is null": "({0} IS NULL)",
     "between": "({0} BETWEEN {1} AND {2})",
     "double": "CAST({0} AS DOUBLE)",
-    "floor": "CAST(floor({0}) AS DOUBLE)",
-    "ceil": "CAST(ceil({0}) AS DOUBLE)",
+    # By way of a BIGINT, for which infinity is an overflow.
+    "floor": "CASE WHEN abs({0}) < 9E15D THEN CAST(floor({0}) AS DOUBLE) ELSE {0} END",
+    "ceil": "CASE WHEN abs({0}) < 9E15D THEN CAST(ceil({0}) AS DOUBLE) ELSE {0} END",
     "round": "round({0}, 0)",
     "sigmoid": "(1D / (1D + exp(- {0})))",
     "softplus": "(greatest({0}, 0D) + log1p(exp(- abs({0}))))",
@@ -84,7 +85,7 @@ def expression_sql(text: str, classes: Sequence[str]) -> str:
     root = read_expression(text).bind("class" if classes else "number", classes)
     written = _write(root, list(classes))
     if len(written) > MAX_CHARACTERS:
-        raise SpecError("this expression is too long for Spark: huber and softplus are nested too deeply.")
+        raise SpecError("this expression is too long for Spark: floor, ceil, huber or softplus are nested too deeply.")
     return written
 
 

@@ -20,7 +20,6 @@ from sparknn_magic.spec.expression import Learns, read_expression
 from sparknn_magic.spec.expression_tree import Node
 
 Mask = Tensor | None  # None: all rows
-LONG = 2.0**63  # what Spark's floor and ceil, which return a BIGINT, stop at
 
 
 class Value(NamedTuple):
@@ -283,16 +282,13 @@ def _round(x: Tensor) -> Tensor:
     return whole + x.sign() * ((x - whole).abs() >= 0.5)
 
 
-def _whole(compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """As Spark's floor and ceil, by way of a BIGINT: NaN is 0."""
-    return lambda x: compute(x).nan_to_num(nan=0.0, posinf=LONG, neginf=-LONG).clamp(-LONG, LONG)
-
-
 def _pow(base: Tensor, exponent: Tensor) -> Tensor:
     # No slope in the exponent below 0, where there is none, and none at all where that in the base is infinite.
     steep = (base == 0) & (exponent < 1)
     exponent = torch.where((base < 0) | steep, exponent.detach(), exponent)
-    return torch.where(steep, base.detach(), base).pow(exponent)
+    found = torch.where(steep, base.detach(), base).pow(exponent)
+    # Java's powers of 1 and -1, which C has as 1.
+    return torch.where(exponent.isnan() | (exponent.isinf() & (base.abs() == 1)), torch.nan, found)
 
 
 def _huber(x: Tensor, delta: Tensor) -> Tensor:
@@ -325,8 +321,8 @@ FUNCTIONS: dict[str, Function] = {
     "sigmoid": Function(torch.sigmoid),
     "softplus": Function(lambda x: torch.logaddexp(x, torch.zeros_like(x))),
     "huber": Function(_huber, (0.0, 1.0)),
-    "floor": Function(_whole(torch.floor)),
-    "ceil": Function(_whole(torch.ceil)),
+    "floor": Function(torch.floor),
+    "ceil": Function(torch.ceil),
     "round": Function(_round),
     "double": Function(lambda x: x.to(torch.float64 if x.device.type != "mps" else torch.float32)),
 }

@@ -147,6 +147,25 @@ def test_a_label_that_no_class_has_is_null(spark):
     assert found == [[None, None], [pytest.approx(math.log(0.3)), None], [0.5, None], [None, None]]
 
 
+def test_what_overflows_is_infinite_and_no_error(spark):
+    row = {"target": 0, "probabilities": [0.5, 0.25, 0.25], "price": 1000.0, "stock": -1000.0, "gap": 0.0}
+    texts = [
+        "floor(exp(price))",
+        "ceil(-exp(price))",
+        "round(exp(price))",
+        "floor(sqrt(stock))",
+        "floor(-0.5)",
+        "price / gap",
+    ]
+    texts = [f"{text} + 0 * logit(0)" for text in texts]
+    found = select(
+        with_names(predictions(spark, [row]), classes=CLASSES), [expression_sql(text, CLASSES) for text in texts]
+    )
+    assert [each[0] for each in found] == pytest.approx(
+        [math.inf, -math.inf, math.inf, math.nan, -1, None], nan_ok=True
+    )
+
+
 def test_a_probability_of_0_costs_as_much_as_the_smallest_number(spark):
     frame = predictions(
         spark, [{"target": 0, "probabilities": [0.0, 1.0, 0.0], "price": 1.0, "stock": None, "gap": math.nan}]
