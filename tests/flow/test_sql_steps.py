@@ -83,3 +83,28 @@ def test_the_model_shows_its_steps_in_their_order_and_what_its_sql_function_leav
     )
     assert "the SQL function halved(...) runs no SQL step: give it rows that step 2 has run on, or use predict" in text
     assert "SQL step 1" in (model.folder / "README.md").read_text()
+
+
+def test_columns_that_sql_makes_are_made_for_new_rows_too(spark, tmp_path):
+    rows = spark.sql("SELECT id, rand(1) AS a, rand(2) AS b FROM range(300)")
+    rows.selectExpr("id", "a", "b", "3 * a * b AS y").createOrReplaceTempView("products_of_two")
+    cell = {
+        "task": "vector-regression",
+        "data": {"train": "products_of_two", "label": "y", "key": "id", "features": ["a", "ab"]},
+        "preprocess": [
+            {"sql": "SELECT *, a * b AS ab, 10 * y AS y FROM {data} WHERE b > :least", "params": {"least": 0.1}},
+            "standardize",
+        ],
+        "model": {"mlp": {"depth": 0}},
+        "train": {"epochs": 40, "batch_size": 32, "workers": 1, "optimizer": {"adam": {"lr": 0.05}}},
+        "export": str(tmp_path / "model"),
+    }
+    model = sparknn_magic.train(cell, spark=spark, name="of_two", runs=tmp_path, on_event=lambda event: None)
+    assert model.metrics["r2"] > 0.99
+    with pytest.warns(UserWarning, match="leaves out WHERE b > :least"):
+        scored = model.predict("SELECT id, 0.5D AS a, 0.05D AS b FROM range(3)")
+    assert scored.columns == ["id", "a", "b", "ab", "prediction"]
+    assert [row.p for row in scored.selectExpr("prediction.prediction AS p").collect()] == [
+        pytest.approx(10 * 3 * 0.5 * 0.05, abs=0.5)
+    ] * 3
+    assert "SQL step 1" in (tmp_path / "model" / "README.md").read_text()
