@@ -97,7 +97,7 @@ def differences(texts, torchs, sparks):
 @given(data=st.data())
 @FEW
 def test_both_engines_agree_on_classes(spark, data):
-    texts = data.draw(st.lists(expressions(), min_size=150, max_size=150))
+    texts = data.draw(st.lists(expressions(), min_size=100, max_size=100))
     table = data.draw(rows())
     outputs = torch.tensor([r["probabilities"] for r in table], dtype=torch.float64).log()
     ours = in_torch(texts, Target(CLASSES), outputs, torch.tensor([r["target"] for r in table]), table)
