@@ -1,8 +1,8 @@
 """A model as a Spark function: in DataFrames and SQL, on classic and Connect sessions, on batch and streaming frames.
 
 Spark hands a Python worker Arrow batches of at most `spark.sql.execution.arrow.maxRecordsPerBatch` rows (10,000) and
-`spark.sql.execution.arrow.maxBytesPerBatch` (64 MB; 2 MiB in a session of ours); the worker decodes and scores them in micro-batches, so a batch of
-large files costs their own bytes and little more. Where even that is too much, lower those two.
+`spark.sql.execution.arrow.maxBytesPerBatch` (64 MB; 2 MiB in a session that we start). The worker decodes and scores
+them in micro-batches, so a batch of large files costs their own bytes and little more.
 """
 
 import atexit
