@@ -68,16 +68,17 @@ def test_the_onnx_file_serves_alone_with_any_batch(trained):
     assert next(o.version for o in proto.opset_import if o.domain == "") == model.meta["opset"]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [i.type for i in session.get_inputs()] == ["tensor(uint8)"]
-    assert [o.name for o in session.get_outputs()] == ["probabilities", "index"]
+    assert [o.name for o in session.get_outputs()] == ["probabilities", "index", "features"]
     said = session.get_modelmeta().custom_metadata_map
     assert json.loads(said["classes"]) == model.classes
     assert said["task"] == "image-classification"
     assert json.loads(said["preprocess"]) == []
     for batch in (1, 7):
-        probabilities, index = session.run(None, {"image": np.zeros((batch, 28, 28, 1), np.uint8)})
+        probabilities, index, features = session.run(None, {"image": np.zeros((batch, 28, 28, 1), np.uint8)})
         assert probabilities.shape == (batch, 10)
         assert probabilities.sum(1) == pytest.approx(np.ones(batch), abs=1e-5)
         assert index.tolist() == probabilities.argmax(1).tolist()
+        assert features.shape[0] == batch
     assert b"/site-packages/" not in path.read_bytes()
 
 
@@ -86,7 +87,7 @@ def test_sql_gives_what_the_onnx_file_gives(trained, spark):
     session = onnxruntime.InferenceSession(model.folder / "model.onnx", providers=["CPUExecutionProvider"])
     for row in spark.sql("SELECT image, fashion(image) AS p FROM products_test LIMIT 20").collect():
         pixels = np.asarray(Image.open(__import__("io").BytesIO(row.image)))[None, :, :, None]
-        probabilities, index = session.run(None, {"image": pixels})
+        probabilities, index = session.run(["probabilities", "index"], {"image": pixels})
         assert row.p.label == model.classes[index[0]]
         assert row.p.score == pytest.approx(float(probabilities.max()), abs=1e-5)
         assert row.p.error is None
