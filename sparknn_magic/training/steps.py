@@ -1,6 +1,7 @@
 """One step of training, and the same network without learning. Runs on executors."""
 
 import contextlib
+import gc
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -79,6 +80,11 @@ class Stepper:
         if self.frozen.parameters or self.frozen.modules:
             self.frozen.release()
             self.model = self._parallel()  # which looks at what learns once, when it is made
+
+    def leave(self) -> None:
+        """Let go of the other ranks: what holds their process group must be gone before the group itself is freed."""
+        self.model = self.network
+        gc.collect()  # DistributedDataParallel refers to itself
 
     def learn(self, rows: RankRows, parts: Sequence[Part], rows_of_all: int) -> tuple[Tensor, Tensor]:
         """Take one optimizer step on these rows; `rows_of_all` count, with the other ranks'.

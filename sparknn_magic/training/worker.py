@@ -62,6 +62,7 @@ def run_rank(
             if job.sweep is None:
                 trainer.run()
             seconds = time.perf_counter() - started
+            trainer.stepper.leave()
         if rank == 0 and reporter is not None:
             found = {"losses": losses, "seconds": seconds, "device": _device_name(trainer.device)}
             yield from _results(trainer, reporter, seconds) if job.sweep is None else [_row("swept", found)]
@@ -138,8 +139,12 @@ def _process_group(
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=COLLECTIVE_TIMEOUT)
     yield
     # Only after success: on a failure the process ends soon, and closing here would fail the other ranks first.
+    group = dist.group.WORLD
     dist.barrier()
     dist.destroy_process_group()
+    # The last reference has to be this one. PyTorch lets go of Python's lock when it frees a group for Python, but not
+    # for its own C++ objects; and freeing it waits for a thread that may itself wait for the lock.
+    del group
 
 
 def _choose_interface(host: str) -> None:

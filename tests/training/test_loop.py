@@ -2,18 +2,22 @@
 
 import json
 import math
+import weakref
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import ImageInputs, Part
 from sparknn_magic.training import checkpoint
 from sparknn_magic.training.job import VALIDATION
 from sparknn_magic.training.loop import cuts
+from sparknn_magic.training.steps import Stepper
 from tests.training.ranks import INPUTS, fit, job, rows
 
 
@@ -195,3 +199,17 @@ def test_batches_of_an_epoch_differ_by_one_row_at_most_and_cover_all():
         assert sum(sizes) == count
         assert max(sizes) - min(sizes) <= 1
         assert [begin for begin, _ in found[1:]] == [end for _, end in found[:-1]]
+
+
+def test_a_rank_that_leaves_holds_no_process_group(tmp_path):
+    # Freed last by DistributedDataParallel's C++ half, a process group can wait for ever for Python's lock.
+    store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True, wait_for_workers=False)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        stepper = Stepper(job(tmp_path), torch.device("cpu"), world=2)
+        wrapped = weakref.ref(stepper.model)
+        assert isinstance(wrapped(), DistributedDataParallel)
+        stepper.leave()
+        assert wrapped() is None
+    finally:
+        dist.destroy_process_group()
