@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from sparknn_magic import registry
 from tests.notebook.kernels import ROWS, START, TRAIN
 from tests.notebook.lab import ARGUMENTS, CHROMIUM, Page, jupyterlab, write
 
@@ -63,7 +64,7 @@ def test_an_error_is_two_lines_in_the_cells_output(page):
     expect(error).to_contain_text("UnknownName", timeout=2 * MINUTES)
     assert error.inner_text().strip() == (
         "UnknownName: line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
-        "`%sparknn zoo architectures` lists all 14."
+        f"`%sparknn zoo architectures` lists all {len(registry.names('architecture'))}."
     )
 
 

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
+from sparknn_magic import registry
 from tests.notebook.kernels import ROWS, START, TRAIN, descendants, execute, kernel, until
 
 TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
@@ -41,7 +42,7 @@ def test_an_error_is_its_two_lines(saved):
     (error,) = saved[2]
     said = (
         "line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
-        "`%sparknn zoo architectures` lists all 14."
+        f"`%sparknn zoo architectures` lists all {len(registry.names('architecture'))}."
     )
     assert error.output_type == "error"
     assert error.ename == "UnknownName"
