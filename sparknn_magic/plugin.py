@@ -19,6 +19,8 @@ What each kind of function takes and returns:
 | layer | `f(shape, *, options)`, the shape of a row | `torch.nn.Module` of a batch of such rows |
 | preprocessor of pictures | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
 | preprocessor of vectors | `f(*, options)` | a `ColumnStep` or a `CategoryStep` |
+| preprocessor of texts | `f(*, options)` | a `tokenizers.normalizers.Normalizer`, or a function of `str` to `str` |
+| tokenizer | `f(texts, normalizer, *, options)` | a `tokenizers.Tokenizer`, trained on these texts; runs on an executor |
 | augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same, by torch's global generator |
 | loss | `f(*, options)` or `f(target, *, options)`, a `Target` | a function of (outputs, target) to float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |
@@ -55,6 +57,7 @@ GROUPS = {
     "architecture": "sparknn.architectures",
     "layer": "sparknn.layers",
     "preprocessor": "sparknn.preprocessors",
+    "tokenizer": "sparknn.tokenizers",
     "augmentation": "sparknn.augmentations",
     "loss": "sparknn.losses",
     "metric": "sparknn.metrics",
@@ -85,6 +88,21 @@ class VectorInputs:
     numbers: int
     categories: tuple[int, ...] = ()  # of each categorical column the number of its codes, 0 among them
     embedded: tuple[int, ...] = ()  # of each the width of its embedding; 0: one-hot
+
+
+@dataclass(frozen=True, slots=True)
+class TextInputs:
+    """What an architecture of the text tasks is built for: `forward(input_ids, attention_mask)`.
+
+    Both are int64[batch, tokens]; the number of tokens changes from call to call. The mask is 1 for tokens and 0 for
+    the padding behind them, which must not change a row's answer.
+    """
+
+    vocabulary: int  # ids are 0 .. vocabulary - 1
+    length: int  # tokens of the longest row
+    pad: int = 0  # the id behind a short row's tokens
+    separator: int | None = None  # the id after the first text of a pair, and after the second
+    word_start: int | None = None  # the id before each word, of tokenizers of single characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +306,18 @@ def layer(name: str, *, main: str | None = None, **facts: Unpack[Facts]) -> Call
 def preprocessor(name: str, *, task: Tasks = None, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:
     """Mark `f(*, options)` returning a function of one row's value; it runs on executors, in training and inference."""
     return _decorator("preprocessor", name, task=task, main=main, **facts)
+
+
+def tokenizer(
+    name: str, *, main: str | None = None, notes: Mapping[str, Any] | None = None, **facts: Unpack[Facts]
+) -> Callable[[F], F]:
+    """Mark `f(texts, normalizer, *, options)` returning a `tokenizers.Tokenizer` trained on an iterator of texts.
+
+    Its tokens 0 to 3 are [PAD], [UNK], [CLS] and [SEP]; its post-processor gives `[CLS] A [SEP]`, and for a pair
+    `[CLS] A [SEP] B [SEP]`; it neither cuts nor pads. `notes["most"]` is how long a text may be where the cell says
+    nothing, in tokens (512 without it).
+    """
+    return _decorator("tokenizer", name, main=main, notes=notes or {}, **facts)
 
 
 def augmentation(name: str, *, task: Tasks = None, main: str | None = None, **facts: Unpack[Facts]) -> Callable[[F], F]:

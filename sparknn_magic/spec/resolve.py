@@ -21,6 +21,7 @@ from sparknn_magic.spec.training import TrainSpec
 # Where a cell names plugins of each kind.
 PLACES = {
     "preprocessor": "preprocess",
+    "tokenizer": "tokenizer",
     "augmentation": "augment",
     "architecture": "model",
     "loss": "loss",
