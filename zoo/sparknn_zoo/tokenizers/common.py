@@ -1,0 +1,121 @@
+"""What the tokenizers share: special tokens, what a word is in any script, counting. Runs on an executor.
+
+A word is a run of letters, marks and digits of at most 64 characters; each punctuation mark is one, and each emoji with
+its skin tone, its joined parts (ZWJ) and the like. White space, control characters and the zero-width space of Thai and
+Khmer separate words. Where a script has no spaces, its characters stand alone or a run of them is a word: see `words`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
+
+from sparknn_magic.errors import DataError, SpecError
+
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
+PAD, UNKNOWN, START, SEPARATOR = SPECIALS
+WORD_START = "▁"
+LONGEST = 64  # characters of a word; a longer run is cut into several
+
+SPACE = r"\s\p{Cc}\x{200B}\x{FEFF}"
+CHINESE = r"\p{Han}"
+HIRAGANA = r"\p{Hiragana}"
+KATAKANA = r"\p{Katakana}\x{30FC}\x{FF70}\x{FF9E}\x{FF9F}"  # and its marks, which Unicode calls common
+SOUTH_EAST = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+OTHER = rf"[^{SPACE}\p{{P}}\p{{S}}{CHINESE}{HIRAGANA}{KATAKANA}{SOUTH_EAST}]"
+EMOJI = (
+    r"[\x{1F1E6}-\x{1F1FF}]{2}|"  # a flag
+    r"\p{So}(?:[\x{FE0E}\x{FE0F}\x{20E3}\x{1F3FB}-\x{1F3FF}\x{E0020}-\x{E007F}]|\x{200D}\p{So}){0,16}"
+)
+
+
+def words(*, alone: str = CHINESE, before: str = "") -> Any:
+    """Return the pre-tokenizer that finds words.
+
+    alone: scripts whose characters are a word each, with the marks on them; of the others without spaces runs are.
+    before: what may stand before a word and belongs to it.
+    """
+    runs = [script for script in (CHINESE, HIRAGANA, KATAKANA, SOUTH_EAST) if script not in alone]
+    patterns = [f"{OTHER}{{1,{LONGEST}}}", *(f"[{script}]{{1,{LONGEST}}}" for script in runs)]
+    if alone:
+        patterns.append(rf"[{alone}]\p{{M}}{{0,8}}")
+    pattern = f"{before}(?:{'|'.join([*patterns, EMOJI])}|[\\p{{P}}\\p{{S}}])"
+    return pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
+
+
+def sequence(*found: Any) -> Any:
+    """Return the normalizers that are not None as one, None where there is none."""
+    there = [each for each in found if each is not None]
+    return normalizers.Sequence(there) if len(there) > 1 else (there[0] if there else None)
+
+
+def count_words(texts: Iterable[str], normalizer: Any, pre_tokenizer: Any) -> Counter[str]:
+    """Return how often each word occurs, in the order in which they come."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        text = text if normalizer is None else normalizer.normalize_str(text)
+        counts.update([word for word, _ in pre_tokenizer.pre_tokenize_str(text)])
+    return counts
+
+
+def count_characters(words: Counter[str]) -> Counter[str]:
+    """Return how often each character occurs in words with their counts."""
+    counts: Counter[str] = Counter()
+    for word, times in words.items():
+        for character in word:
+            counts[character] += times
+    return counts
+
+
+def frequent(counts: Counter[str], least: int, most: int) -> list[str]:
+    """Return what occurs at least `least` times, the most frequent first, at most `most` of them.
+
+    What is as frequent is in the order of its code points: the same texts give the same list.
+    """
+    kept = sorted((-times, what) for what, times in counts.items() if times >= least and what not in SPECIALS)
+    return [what for _, what in kept[:most]]
+
+
+def repeated(words: Counter[str], at_once: int = 10_000) -> Iterator[list[str]]:
+    """Yield each word as often as it was counted, in lists, for a trainer that counts again."""
+    for word, times in words.items():
+        for start in range(0, times, at_once):
+            yield [word] * min(at_once, times - start)
+
+
+def room(name: str, vocabulary: int, least: int) -> int:
+    """Return how many tokens a vocabulary has room for beside the special ones. Raises: SpecError below `least`."""
+    if vocabulary < least:
+        raise SpecError(f"{name}: vocabulary is {vocabulary}; it must be at least {least}.")
+    return vocabulary - len(SPECIALS)
+
+
+def something(name: str, tokens: list[str], min_count: int) -> list[str]:
+    """Return the tokens. Raises: DataError where there are none."""
+    if not tokens:
+        hint = "Lower min_count, or give it more texts." if min_count > 1 else None
+        raise DataError(f"{name}: nothing occurs {min_count} times in the training texts.", hint=hint)
+    return tokens
+
+
+def vocabulary_of(tokens: Iterable[str]) -> dict[str, int]:
+    """Return token -> id, the special tokens first."""
+    return {token: n for n, token in enumerate([*SPECIALS, *tokens])}
+
+
+def finished(model: Any, normalizer: Any, pre_tokenizer: Any, decoder: Any = None) -> Tokenizer:
+    """Return the tokenizer of a model whose ids 0 to 3 are the special tokens: [CLS] A [SEP], [CLS] A [SEP] B [SEP]."""
+    tokenizer = Tokenizer(model)
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if decoder is not None:
+        tokenizer.decoder = decoder
+    tokenizer.add_special_tokens(list(SPECIALS))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A {SEPARATOR}",
+        pair=f"{START} $A {SEPARATOR} $B:1 {SEPARATOR}:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (START, SEPARATOR)],
+    )
+    return tokenizer
