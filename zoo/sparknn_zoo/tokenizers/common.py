@@ -30,18 +30,30 @@ EMOJI = (
 )
 
 
-def words(*, alone: str = CHINESE, before: str = "") -> Any:
+def words(*, alone: str = CHINESE, before: str = "", between: bool = False) -> Any:
     """Return the pre-tokenizer that finds words.
 
     alone: scripts whose characters are a word each, with the marks on them; of the others without spaces runs are.
     before: what may stand before a word and belongs to it.
+    between: keep what is between words, too.
     """
     runs = [script for script in (CHINESE, HIRAGANA, KATAKANA, SOUTH_EAST) if script not in alone]
     patterns = [f"{OTHER}{{1,{LONGEST}}}", *(f"[{script}]{{1,{LONGEST}}}" for script in runs)]
     if alone:
         patterns.append(rf"[{alone}]\p{{M}}{{0,8}}")
     pattern = f"{before}(?:{'|'.join([*patterns, EMOJI])}|[\\p{{P}}\\p{{S}}])"
-    return pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
+    return pre_tokenizers.Split(Regex(pattern), "isolated" if between else "removed", invert=not between)
+
+
+def one_space(normalizer: Any) -> Any:
+    """Return the normalizer with a step behind it that leaves one space for white space, and none at the ends."""
+    return sequence(normalizer, normalizers.Replace(Regex(f"[{SPACE}]+"), " "), normalizers.Strip())
+
+
+def spaced_words() -> Any:
+    """Return the pre-tokenizer that finds words in any script, with "▁" for the space before them."""
+    start = pre_tokenizers.Metaspace(WORD_START, prepend_scheme="always", split=False)
+    return pre_tokenizers.Sequence([start, words(alone="", before=f"{WORD_START}?")])
 
 
 def sequence(*found: Any) -> Any:
