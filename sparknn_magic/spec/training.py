@@ -79,6 +79,12 @@ class TrainSpec(Spec):
         "place",
         examples=[0.999],
     )
+    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="what the learning rate is multiplied by from each block to the one before it; the last layer has "
+        "the whole rate, the embeddings have the least",
+        examples=[0.9],
+    )
     pretrained: Text | None = Field(
         default=None,
         description="folder of a model of the same architecture whose weights training starts from; the last layer "
