@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sparknn_magic.errors import PluginError, SparkNNError, SpecError
 from sparknn_magic.features import Features
-from sparknn_magic.plugin import ImageInputs, Part, VectorInputs
+from sparknn_magic.plugin import ImageInputs, Part, TextInputs, VectorInputs
 
 Shape = tuple[int, ...]
 Place = tuple[str | int, ...]  # (2, "layers", 0): the first of the layers inside the third
@@ -85,12 +85,29 @@ class ColumnStack(nn.Module):
         return self.layers(self.columns(numbers_BF, codes_BG))
 
 
+class TextStack(nn.Module):
+    """A list of layers for texts: input_ids int64[B, T], attention_mask int64[B, T] -> float32[B, outputs].
+
+    The layers always see `length` tokens: most of them have no idea of a mask, and some need a fixed number of steps.
+    """
+
+    def __init__(self, inputs: TextInputs, layers: Chain):
+        super().__init__()
+        self.layers, self.length, self.pad = layers, inputs.length, inputs.pad
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the outputs of the last layer."""
+        ids_BT = input_ids.masked_fill(attention_mask == 0, self.pad)
+        return self.layers(nn.functional.pad(ids_BT, (0, self.length - ids_BT.shape[1]), value=self.pad))
+
+
 def stack(
     inputs: Any, outputs: int, *, layers: Sequence[Mapping[str, Any]], init: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Build a cell's list of layers: float32[B, C, H, W], or numbers and codes, -> float32[B, outputs].
+    """Build a cell's list of layers: float32[B, C, H, W], numbers and codes, or tokens -> float32[B, outputs].
 
-    `inputs` is an `ImageInputs` or a `VectorInputs`. The last `dense` of the list gets its units from `outputs` where
+    `inputs` is an `ImageInputs`, a `VectorInputs` or a `TextInputs`; of the last, `embedding` has its vocabulary by
+    itself. The last `dense` of the list gets its units from `outputs` where
     it has none. `init` (ref and options) draws the weights again; without it they are as torch draws them.
     Raises: LayerError where shapes do not fit, or the last layer does not give `outputs` numbers.
     """
@@ -101,12 +118,17 @@ def stack(
     elif isinstance(inputs, VectorInputs):
         columns = Features(inputs)
         shape, given = (columns.width,), "the columns are"
+    elif isinstance(inputs, TextInputs):
+        shape, given = (inputs.length,), "the texts are"
+        layers = _with_vocabulary(layers, inputs.vocabulary)
     else:
-        raise SpecError(f"a list of layers takes pictures or columns, not {type(inputs).__name__}.")
+        raise SpecError(f"a list of layers takes pictures, columns or texts, not {type(inputs).__name__}.")
     layers = _with_units(layers, outputs)
     body = chain(shape, layers, at=(), given=given)
     _check_outputs(body.shape, layers, outputs)
-    network = body if columns is None else ColumnStack(columns, body)
+    network: nn.Module = body if columns is None else ColumnStack(columns, body)
+    if isinstance(inputs, TextInputs):
+        network = TextStack(inputs, body)
     if init is not None:
         from sparknn_magic.initializers import initialize
 
@@ -179,6 +201,14 @@ def _with_units(layers: Sequence[Mapping[str, Any]], outputs: int) -> list[Mappi
     return [*layers[: found[-1]], last, *layers[found[-1] + 1 :]]
 
 
+def _with_vocabulary(layers: Sequence[Mapping[str, Any]], tokens: int) -> list[Mapping[str, Any]]:
+    """Give an embedding that the texts enter the number of tokens, where the cell does not say how many there are."""
+    if not layers or layers[0]["options"].get("vocabulary", tokens) is not None:
+        return list(layers)
+    first = {**layers[0], "options": {**layers[0]["options"], "vocabulary": tokens}}
+    return [first, *layers[1:]]
+
+
 def _check_outputs(shape: Shape, layers: Sequence[Mapping[str, Any]], outputs: int) -> None:
     if shape == (outputs,):
         return
@@ -200,6 +230,8 @@ def table(network: nn.Module) -> list[dict[str, Any]]:
 
     `output` is the shape of a row; depth 0 is the list itself, and its parameters add up to the network's.
     """
+    if isinstance(network, TextStack):
+        return list(_rows(network.layers, 0))
     if isinstance(network, ColumnStack):
         columns = _row("columns", (network.columns.width,), network.columns, 0)
         return [columns, *_rows(network.layers, 0)]

@@ -223,8 +223,10 @@ def _udf(
     from sparknn_magic.infer.spark import model_udf
 
     task: Task = registry.get("task", meta["task"]).build()
-    job = replace(task.inference(meta), digest=meta["files"][MODEL], providers=providers, mode=mode, **how)
-    return model_udf(job, file, spark, columns=len(task.columns(meta)), once=once)
+    columns = len(task.columns(meta))
+    job = task.inference(meta)
+    job = replace(job, digest=meta["files"][MODEL], providers=providers, mode=mode, columns=columns, **how)
+    return model_udf(job, file, spark, once=once)
 
 
 def prepared_meta(meta: dict[str, Any]) -> dict[str, Any]:

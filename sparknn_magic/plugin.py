@@ -20,7 +20,7 @@ What each kind of function takes and returns:
 | preprocessor of pictures | `f(*, options)` | a function of one `PIL.Image` to a `PIL.Image`; runs on executors |
 | preprocessor of vectors | `f(*, options)` | a `ColumnStep` or a `CategoryStep` |
 | preprocessor of texts | `f(*, options)` | a `tokenizers.normalizers.Normalizer`, or a function of `str` to `str` |
-| tokenizer | `f(texts, normalizer, *, options)` | a `tokenizers.Tokenizer`, trained on these texts; runs on an executor |
+| tokenizer | `f(texts, normalizer, *, options)` | a `tokenizers.Tokenizer` trained on the texts; runs on an executor |
 | augmentation | `f(*, options)` | a function of float32[N, C, H, W] in 0..1 to the same, by torch's global generator |
 | loss | `f(*, options)` or `f(target, *, options)`, a `Target` | a function of (outputs, target) to float32[N] |
 | optimizer | `f(parameters, *, options)` | `torch.optim.Optimizer` |

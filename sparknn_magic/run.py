@@ -15,7 +15,7 @@ from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
-from sparknn_magic.start import Older, check_older, check_start, train_job
+from sparknn_magic.start import Older, check_older, check_start, train_job, with_files
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -100,8 +100,11 @@ def get_ready(spec: Any, tell: Listener, *, runs: str | Path | None = None, fres
         done.update(rows=prepared.rows, dropped=prepared.dropped, classes=len(prepared.classes), reused=prepared.reused)
     network = _build(checked, prepared)
     older = _check_start(checked, prepared, network)
-    job = train_job(checked, prepared, older, runs)
-    notes = [*checked.resolved.model.notes, *([older.note] if older is not None else [])]
+    architecture, files = with_files(network, checked.resolved.model.part)
+    older = older or files
+    job = train_job(checked, prepared, older, runs, architecture)
+    said = [*checked.resolved.model.notes, *getattr(prepared, "notes", []), *getattr(network, "notes", [])]
+    notes = [*said, *([older.note] if older is not None else [])]
     for note in notes:
         tell({"event": "note", "message": note})
     return Ready(checked, prepared, job, _parameters(network), notes)
@@ -141,6 +144,7 @@ def check(
     _check_figure(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
     check_cell(experiment, _held_out(plan)[0], of_classes=task.figure == "accuracy")
+    resolved = task.settled(experiment, resolved, plan)
     return Checked(experiment, resolved, task, spark, plan, workers, model_name, folder)
 
 

@@ -1,15 +1,18 @@
 """What training starts from: older weights, frozen parts, the optimizer, checked on the driver; and the ranks' job."""
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknn_magic.bundle.folder import META, WEIGHTS, read_bundle
+from sparknn_magic.bundle.folder import META, WEIGHTS, read_bundle, sha256
 from sparknn_magic.errors import SparkNNError, SpecError
 from sparknn_magic.plugin import Part
 from sparknn_magic.show.words import near, plural
@@ -49,6 +52,7 @@ def check_start(
     Raises: SpecError, BundleError with the line and column of what is wrong.
     """
     from sparknn_magic.training import freezing
+    from sparknn_magic.training.groups import parameter_groups
 
     train = experiment.train
     try:
@@ -57,8 +61,10 @@ def check_start(
             freezing.matching(network, pattern)
         here = ("train", "freeze")
         freezing.check(network, train.freeze or (), train.unfreeze_after is not None)
+        here = ("train", "layer_decay")
+        groups = parameter_groups(network, layer_decay=train.layer_decay)
         here = ("train", "optimizer")
-        _check_optimizer(experiment, resolved, network)
+        _check_optimizer(experiment, resolved, groups)
         here = ("train", "pretrained")
         return _older(train.pretrained, network, outputs, classes) if train.pretrained is not None else None
     except SparkNNError as error:
@@ -67,16 +73,17 @@ def check_start(
         raise experiment.error(here, error.message, hint=error.hint, kind=type(error)) from error
 
 
-def _check_optimizer(experiment: Experiment, resolved: Resolved, network: Any) -> None:
+def _check_optimizer(experiment: Experiment, resolved: Resolved, groups: list[dict[str, Any]]) -> None:
     """Build the optimizer for this very network, so that what it cannot train is said now."""
-    from sparknn_magic.training.groups import parameter_groups
+    from sparknn_magic.training.groups import base_rates
 
     item = resolved.optimizer.item
     try:
-        optimizer = resolved.optimizer.part.build(parameter_groups(network))
+        optimizer = resolved.optimizer.part.build(groups)
     except (ValueError, TypeError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise SpecError(f"{item.name} cannot train this network: {reason}") from error
+    base_rates(optimizer, experiment.train.layer_decay)
     if getattr(optimizer, "needs_closure", False) and experiment.train.precision == "float16":
         message = f"{item.name} cannot be used with float16, whose gradients are scaled from step to step."
         raise experiment.error(("train", "precision"), message, hint="Write precision: float32 or bfloat16.")
@@ -116,8 +123,31 @@ def _older(written: str, network: Any, outputs: int, classes: Sequence[str]) -> 
     return Older(file.absolute(), meta["files"][WEIGHTS], fresh, f"{note}.")
 
 
-def train_job(checked: "Checked", prepared: Any, older: Older | None, runs: Path) -> TrainJob:
-    """Return the job for every rank."""
+def with_files(network: Any, part: Part) -> tuple[Part, Older | None]:
+    """Return what executors build the network from, and the weights that it has read from files on the driver.
+
+    An architecture that takes files of a pretrained network says in `rebuild` which options give the same network
+    without them: executors need not see the files, they get the weights.
+    """
+    rebuild = getattr(network, "rebuild", None)
+    if rebuild is None:
+        return part, None
+    from safetensors.torch import save_file
+
+    whole = replace(part, options={**part.options, **rebuild})
+    if part.options.get("pretrained") is None:
+        return whole, None
+    folder = Path(tempfile.mkdtemp(prefix="sparknn-weights-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = folder / WEIGHTS
+    save_file({name: tensor.detach().clone() for name, tensor in network.state_dict().items()}, file)
+    return whole, Older(file, sha256(file), (), f"starts from the weights of {part.options['pretrained']}.")
+
+
+def train_job(
+    checked: "Checked", prepared: Any, older: Older | None, runs: Path, architecture: Part | None = None
+) -> TrainJob:
+    """Return the job for every rank; `architecture` is the model's own part where it is not given."""
     from sparknn_magic.cluster import task_cpus
 
     resolved, train, task = checked.resolved, checked.experiment.train, checked.task
@@ -127,7 +157,7 @@ def train_job(checked: "Checked", prepared: Any, older: Older | None, runs: Path
         attempt=uuid.uuid4().hex,
         folder="",
         fingerprint="",
-        architecture=resolved.model.part,
+        architecture=architecture or resolved.model.part,
         rows=task.training_rows(prepared),
         outputs=task.outputs(prepared),
         target=task.target(prepared),
@@ -141,6 +171,7 @@ def train_job(checked: "Checked", prepared: Any, older: Older | None, runs: Path
         batch_size=AUTO if train.batch_size == "auto" else train.batch_size,
         accumulate=train.accumulate,
         ema=train.ema,
+        layer_decay=train.layer_decay,
         freeze=train.freeze or (),
         unfreeze_after=train.unfreeze_after,
         pretrained=older.shipped(checked.spark) if older is not None else None,

@@ -28,11 +28,16 @@ class Task(ABC):
     figure: str = "accuracy"  # what an epoch reports beside the loss: train_accuracy, validation_accuracy
     measure: str = "sparknn_magic.training.figures:accuracy"  # builds the function that computes it
     lower: bool = False  # less of the figure is better
+    tokenizes: bool = False  # it reads texts: the cell may name a tokenizer
     watch: str = "validation_loss"  # the figure of an epoch that decides which one is best
 
     @abstractmethod
     def plan(self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]) -> Any:
         """Open the sources, check columns and types, run no job: has `columns`, `train`, `validation`, `test`."""
+
+    def settled(self, experiment: "Experiment", resolved: "Resolved", plan: Any) -> "Resolved":
+        """Return the plugins, now that the columns are known: a loss that the cell leaves open may depend on them."""
+        return resolved
 
     @abstractmethod
     def inspect(self, plan: Any) -> Any:

@@ -17,7 +17,19 @@ from sparknn_magic.errors import BundleError, did_you_mean
 
 FORMAT = 1
 META, MODEL, WEIGHTS, CARD = "bundle.json", "model.onnx", "model.safetensors", "README.md"
-PACKAGES = ("sparknn-magic", "pyspark", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow", "kornia")
+TOKENIZER = "tokenizer.json"
+PACKAGES = (
+    "sparknn-magic",
+    "pyspark",
+    "torch",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "kornia",
+    "tokenizers",
+)
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """The trained network -> one ONNX file that other runtimes can use alone. Needs torch; no Spark.
 
-Shape suffixes: B batch, H height, W width, C channels, D features, K classes.
+Shape suffixes: B batch, H height, W width, C channels, T tokens, D features, K classes.
 """
 
 import contextlib
@@ -22,16 +22,20 @@ from sparknn_magic.training.job import TrainJob
 from sparknn_magic.training.network import Network, build_network
 
 IMAGE, FEATURES = "image", "features"
+IDS, MASK = "input_ids", "attention_mask"
 CLASSIFICATION = ("probabilities", "index", FEATURES)
 PRODUCER = "sparknn-magic"
 
 
 class Classifier(nn.Module):
-    """A network of logits -> probabilities float32[B, K], class index int64[B], features float32[B, D]."""
+    """A network of logits -> probabilities float32[B, K], class index int64[B], features float32[B, D].
 
-    def __init__(self, network: nn.Module):
+    The probabilities are those of K classes of which a row has one, or with `several` each class's own.
+    """
+
+    def __init__(self, network: nn.Module, *, several: bool = False):
         super().__init__()
-        self.network = network
+        self.network, self.several = network, several
         self.features = Features(network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,8 +45,19 @@ class Classifier(nn.Module):
     def answer(self, *fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the three outputs for what the network takes."""
         logits_BK, features_BD = self.features.run(*fields)
-        probabilities_BK = torch.softmax(logits_BK.float(), dim=1)
+        logits_BK = logits_BK.float()
+        probabilities_BK = torch.sigmoid(logits_BK) if self.several else torch.softmax(logits_BK, dim=1)
         return probabilities_BK, probabilities_BK.argmax(dim=1), features_BD
+
+
+class TextClassifier(Classifier):
+    """A network of texts: the architecture's own module, whose two arguments are the file's inputs."""
+
+    def forward(  # type: ignore[override]
+        self, input_ids: Tensor, attention_mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """int64[B, T], int64[B, T] -> the three outputs."""
+        return self.answer(input_ids, attention_mask)
 
 
 class Features:
@@ -80,15 +95,19 @@ def export_onnx(
     outputs: Sequence[str],
     path: Path,
     metadata: Mapping[str, Any],
+    *,
+    length: int | None = None,
 ) -> int:
     """Write a module to `path` with a dynamic batch axis and `metadata` (values as JSON); return its opset.
 
+    With `length` the second axis of all inputs is dynamic too, up to this size: tokens of a text.
     `example` has a tensor of two rows or more for each input, by the names that the file gives them and in the order of
     the module's arguments: the exporter takes a batch of 1 for a fixed size.
     Raises: ExportError where the network cannot be traced, or the file does not pass ONNX's checker.
     """
     batch = torch.export.Dim("batch", min=1)
-    axes: tuple[Any, ...] = tuple({0: batch} for _ in example)
+    tokens = {} if length is None else {1: torch.export.Dim("length", min=1, max=length)}
+    axes: tuple[Any, ...] = tuple({0: batch, **tokens} for _ in example)
     parameters = inspect.signature(model.forward).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         axes = (axes,)
@@ -107,7 +126,7 @@ def export_onnx(
         reason = str(error).strip().split("\n")[0]
         raise ExportError(
             f"the architecture does not export to ONNX: {reason}",
-            hint="Its forward must not branch on tensor values, nor on the batch size.",
+            hint="Its forward must not branch on tensor values, nor on the size of the batch or of a text.",
         ) from error
     assert program is not None
     _give_names(program.model.graph, list(example), list(outputs))

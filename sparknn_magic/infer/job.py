@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MODES = ("permissive", "dropmalformed", "failfast")
 PREDICTION = "struct<label:string,score:float,probabilities:array<float>,error:string>"
+SEVERAL = "struct<label:string,score:float,probabilities:array<float>,error:string,labels:array<string>>"
 NUMBER = "struct<prediction:double,error:string>"
 FEATURES = "array<float>"
 
@@ -43,5 +44,9 @@ class InferJob:
     providers: tuple[str, ...] = ("auto",)  # ONNX Runtime's, in order of preference; "auto": CUDA where it is, else CPU
     threads: int = 0  # for one session; 0: the cores of a task, which `spark.model_udf` puts here
     batch_size: int = 0  # rows in one call of the network; 0: by the size of the pictures, see `worker.micro_batch`
+    columns: int = 1  # input columns
+    # Options of the reader that are files of the model folder: (option, name there), of which `spark.model_udf` makes
+    # the names under which executors find them beside the model file.
+    files: tuple[tuple[str, str], ...] = ()
     path: str = ""  # the name under which an executor finds the file, which `spark.model_udf` puts here
     mode: str = "permissive"  # or "failfast": a row that cannot be scored is an error

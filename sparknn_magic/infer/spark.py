@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import pyarrow as pa
 
 from sparknn_magic import cluster
+from sparknn_magic.bundle.folder import sha256
 from sparknn_magic.errors import DataError, SpecError, did_you_mean
 from sparknn_magic.infer.job import MODES, InferJob
 from sparknn_magic.infer.worker import predict as score
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 
-def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, columns: int = 1, once: bool = False) -> Any:
+def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: bool = False) -> Any:
     """Return the Spark function of a model: its input columns, in their order -> `job.result`.
 
+    Of a classifier it takes one column more, where it is given: the least score of a prediction. One with a lower
+    score is null.
+
     `file` is the ONNX file on this machine. It reaches each node once, as a file of the session, and is no part of the
-    function; `job.path` is set to its name there, and `job.threads` 0 to the cores that Spark counts for a task.
+    function; `job.path` is set to its name there, and `job.threads` 0 to the cores that Spark counts for a task. The
+    same goes for `job.files`, which lie beside it.
 
     Spark may move a filter on the result below the column that computes it, and so run the model twice. With `once`
     the function counts as nondeterministic, which Spark computes exactly where it stands: right for a new column of a
@@ -42,16 +47,14 @@ def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, columns
     from pyspark.sql.functions import arrow_udf
 
     name = ship(file, job.digest, spark)
-    job = replace(job, path=name, threads=job.threads or cluster.task_cpus(spark))
+    beside = [(option, Path(file).with_name(each)) for option, each in job.files]
+    files = tuple((option, ship(path, sha256(path), spark)) for option, path in beside)
+    job = replace(job, path=name, files=files, threads=job.threads or cluster.task_cpus(spark))
 
-    # Spark tells the two kinds of function apart by their annotations.
-    def of_one(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
+    # Of one column Spark gives the arrays themselves, not tuples of one.
+    def model(arrays: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         yield from score(arrays, job, SparkFiles.get(job.path))
 
-    def of_several(arrays: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        yield from score(arrays, job, SparkFiles.get(job.path))
-
-    model = of_one if columns == 1 else of_several
     function = arrow_udf(model, job.result)  # type: ignore[call-overload]  # its stubs know no struct as DDL
     return function.asNondeterministic() if once else function
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sparknn_magic.errors import InferenceError, did_you_mean
-from sparknn_magic.infer.job import InferJob, Readable
+from sparknn_magic.infer.job import InferJob
+from sparknn_magic.plugin import Part
 
 T = TypeVar("T")
 Outputs = Mapping[str, np.ndarray]  # by the names that the model file gives them; empty where no row was scored
 
+LIKELY = 0.5  # probability from which on a row has a label, where it may have several
 NO_NUMBER = "the network's answer is no number"
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 SESSIONS = 4  # kept in one Python worker; the oldest goes first
@@ -32,12 +36,18 @@ def predict(arrays: Iterator[pa.Array | tuple[pa.Array, ...]], job: InferJob, pa
     Raises: InferenceError where the model does not load or run, or where a row cannot be scored and the mode is
     failfast; DataError where a column of that type cannot be read.
     """
-    read, write = job.read.build(), job.write.build()
+    read, write = _reader(job, path), job.write.build()
     for columns in arrays:  # an empty partition loads no model
         each = columns if isinstance(columns, tuple) else (columns,)
         session = cached_session(job, path)
         _require_outputs(session, job.outputs)
         yield _score(each, read, write, session, job)
+
+
+def _reader(job: InferJob, path: str) -> Any:
+    """Build the reader; its files lie beside the model."""
+    beside = {option: str(Path(path).with_name(name)) for option, name in job.files}
+    return Part(job.read.ref, {**job.read.options, **beside}, job.read.code).build()
 
 
 def _require_outputs(session: ort.InferenceSession, names: Sequence[str]) -> None:
@@ -53,28 +63,84 @@ def _require_outputs(session: ort.InferenceSession, names: Sequence[str]) -> Non
 
 def _score(
     columns: tuple[pa.Array, ...],
-    read: Callable[..., Readable],
+    read: Any,
     write: Callable[[Outputs, np.ndarray, list[str | None]], pa.Array],
     session: ort.InferenceSession,
     job: InferJob,
 ) -> pa.Array:
-    size, count = job.batch_size or micro_batch(session, job.threads), len(columns[0])
+    if len(columns) != job.columns:
+        write = above(write, _least_score(columns, job))
+        columns = columns[: job.columns]
     parts: list[list[np.ndarray]] = []
     rows: list[np.ndarray] = [np.empty(0, np.int64)]
     errors: list[str | None] = []
-    batches = (read(*(column[start : start + size] for column in columns)) for start in range(0, count, size))
-    for found in ahead(batches) if _on_device(session) else batches:
+    batches = read_batches(read, columns, session, job, errors)
+    for index, inputs in ahead(batches) if _on_device(session) else batches:
         if job.mode == "failfast":
-            _require_all(found.errors)
-        if len(found.rows):
-            parts.append(_run(session, job.outputs, found.inputs))
-        rows.append(found.rows + len(errors))
-        errors += found.errors
+            _require_all(errors)
+        if len(index):
+            parts.append(_run(session, job.outputs, inputs))
+        rows.append(index)
     outputs = {name: np.concatenate(part) for name, part in zip(job.outputs, zip(*parts, strict=True), strict=False)}
-    scored = _no_number(outputs, np.concatenate(rows), errors)
+    scored = _no_number(*_in_order(outputs, np.concatenate(rows)), errors)
     if job.mode == "failfast":
         _require_all(errors)
     return write(*scored, errors)
+
+
+Batch = tuple[np.ndarray, Mapping[str, np.ndarray]]  # positions of rows int64[readable], and their inputs
+
+
+def read_batches(
+    read: Any, columns: tuple[pa.Array, ...], session: ort.InferenceSession, job: InferJob, errors: list[str | None]
+) -> Iterator[Batch]:
+    """Yield the rows in micro-batches; `errors` grows by one entry for each of them, None where the row was read.
+
+    A reader that has a method `batches` forms them by itself, and in an order of its own.
+    """
+    if hasattr(read, "batches"):
+        yield from read.batches(*columns, errors=errors, threads=job.threads)
+        return
+    size = job.batch_size or micro_batch(session, job.threads)
+    for start in range(0, len(columns[0]), size):
+        found = read(*(column[start : start + size] for column in columns))
+        errors += found.errors
+        yield found.rows + start, found.inputs
+
+
+def _in_order(outputs: Outputs, rows: np.ndarray) -> tuple[Outputs, np.ndarray]:
+    """Return outputs and rows sorted by the rows' positions."""
+    if (np.diff(rows) > 0).all():
+        return outputs, rows
+    order = np.argsort(rows)
+    return {name: values[order] for name, values in outputs.items()}, rows[order]
+
+
+def _least_score(columns: tuple[pa.Array, ...], job: InferJob) -> pa.Array:
+    """Return the column behind a classifier's own, the least score that a prediction must have."""
+    classifier = "score:float" in job.result
+    given = len(columns)
+    if given != job.columns + 1 or not classifier:
+        least = ", and one more for the least score" if classifier else ""
+        takes = f"{job.columns} column{'' if job.columns == 1 else 's'}{least}"
+        raise InferenceError(f"the model's function takes {takes}; it was given {given}.")
+    least = columns[-1]
+    if not (pa.types.is_floating(least.type) or pa.types.is_decimal(least.type) or pa.types.is_integer(least.type)):
+        raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {least.type}.")
+    return least
+
+
+def above(write: Callable[..., pa.Array], least: pa.Array) -> Callable[..., pa.Array]:
+    """Return a writer that gives null where the score of a prediction is below `least`, one number a row."""
+
+    def write_some(outputs: Outputs, rows: np.ndarray, errors: list[str | None]) -> pa.Array:
+        found = write(outputs, rows, errors)
+        below = pc.less(pc.struct_field(found, "score").cast(pa.float64()), least.cast(pa.float64()))
+        hidden = pc.fill_null(below, False)  # a row that could not be scored keeps its reason
+        fields = [found.field(i) for i in range(found.type.num_fields)]
+        return pa.StructArray.from_arrays(fields, fields=list(found.type), mask=hidden)
+
+    return write_some
 
 
 def _require_all(errors: list[str | None]) -> None:
@@ -118,12 +184,14 @@ def _run(session: ort.InferenceSession, outputs: Sequence[str], inputs: Mapping[
         raise InferenceError(f"the model does not run on {shapes}: {_first_line(error)}") from error
 
 
-def classification_writer(*, classes: Sequence[str]) -> Callable[[Outputs, np.ndarray, list[str | None]], pa.Array]:
+def classification_writer(
+    *, classes: Sequence[str], several: bool = False
+) -> Callable[[Outputs, np.ndarray, list[str | None]], pa.Array]:
     """Return a function of (outputs, rows, errors) to struct<label, score, probabilities, error>, one for each row.
 
     `outputs` has `probabilities` float32[scored, len(classes)] and `index` int64[scored]; `rows` int64[scored] are the
     positions of the scored rows among the n that `errors` stands for. The others have a null label, score and
-    probabilities.
+    probabilities. Where a row may have `several` labels, `labels` are those with a probability of `LIKELY` or more.
     """
     labels = pa.array(list(classes), pa.string())
 
@@ -146,15 +214,30 @@ def classification_writer(*, classes: Sequence[str]) -> Callable[[Outputs, np.nd
             type=pa.list_(pa.field("element", pa.float32())),
             mask=None if missing is None else pa.array(missing),
         )
-        columns = [
-            labels.take(pa.array(index, mask=missing)),
-            pa.array(best, mask=missing),
-            lists,
-            pa.nulls(count, pa.string()) if missing is None else pa.array(errors, pa.string()),
-        ]
-        return pa.StructArray.from_arrays(columns, names=["label", "score", "probabilities", "error"])
+        columns = {
+            "label": labels.take(pa.array(index, mask=missing)),
+            "score": pa.array(best, mask=missing),
+            "probabilities": lists,
+            "error": pa.nulls(count, pa.string()) if missing is None else pa.array(errors, pa.string()),
+        }
+        if several:
+            columns["labels"] = _likely(probabilities, labels, rows, count)
+        return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
 
     return write
+
+
+def _likely(probabilities: np.ndarray, labels: pa.Array, rows: np.ndarray, count: int) -> pa.Array:
+    """Return array<string>: the labels whose probability is `LIKELY` or more; null where a row was not scored."""
+    chosen = probabilities >= LIKELY
+    lengths, missing = np.zeros(count, np.int64), np.ones(count, bool)
+    lengths[rows], missing[rows] = chosen.sum(1), False
+    return pa.ListArray.from_arrays(
+        pa.array(np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)),
+        labels.take(pa.array(np.nonzero(chosen)[1])),
+        type=pa.list_(pa.field("element", pa.string())),
+        mask=pa.array(missing),
+    )
 
 
 def number_writer() -> Callable[[Outputs, np.ndarray, list[str | None]], pa.Array]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparknn_magic.show import card_columns, card_pictures
+from sparknn_magic.show import card_columns, card_pictures, card_texts
 from sparknn_magic.show.markdown import code_block, escaped, fenced, table
 from sparknn_magic.show.text import parity_text, rows_text
 from sparknn_magic.show.words import (
@@ -28,7 +28,7 @@ MOST_CLASSES = 200  # named in the card; model.onnx holds all of them
 
 def model_card(meta: Mapping[str, Any]) -> str:
     """Return the card of a bundle's meta as Markdown: what the model is, how to run it, how good it is."""
-    kind = card_pictures if "height" in meta["input"] else card_columns
+    kind = card_pictures if "height" in meta["input"] else card_texts if "vocabulary" in meta["input"] else card_columns
     sections = [
         _what(meta),
         f"## Use it\n\nWith {kind.NEEDS} alone:\n\n" + fenced(kind.snippet(meta), "python"),

@@ -219,7 +219,9 @@ def shape_text(shape: Mapping[str, Any]) -> str:
 
 
 def input_text(shape: Mapping[str, Any]) -> str:
-    """Return what an architecture was built for, in words: '28 x 28, grey', '8 numbers, 2 categories'."""
+    """Return what an architecture was built for: '28 x 28, grey', '8 numbers, 2 categories', '24 tokens of 3,000'."""
+    if "vocabulary" in shape:
+        return f"{count(shape['length'])} tokens of {count(shape['vocabulary'])}"
     if "numbers" not in shape:
         return shape_text(shape)
     categories = len(shape.get("categories") or ())

@@ -23,7 +23,7 @@ from sparknn_magic.spec.words import Problem, more, problems, show
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A section with nothing under it (every line commented out, say) is as if it were not written.
-_SECTIONS = ("name", "preprocess", "augment", "init", "loss", "metrics", "train", "export")
+_SECTIONS = ("name", "preprocess", "tokenizer", "augment", "init", "loss", "metrics", "train", "export")
 
 
 class Experiment(Spec):
@@ -34,6 +34,10 @@ class Experiment(Spec):
     data: DataSpec = Field(description="the rows, their split and columns")
     preprocess: Preprocess = Field(
         default=(), description="steps on the rows before training and before every prediction: plugins, and SQL"
+    )
+    tokenizer: AStep | None = Field(
+        default=None,
+        description="how texts become tokens, trained on the training rows; the architecture's own where none is given",
     )
     augment: Steps = Field(default=(), description="random changes to the training pictures")
     model: Model = Field(description="the architecture and its options, or a list of layers", examples=["resnet18"])

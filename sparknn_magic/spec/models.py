@@ -280,6 +280,14 @@ class DataSpec(Spec):
     )
     test: Split | None = Field(default=None, description="rows that only the final figures are computed on")
     image: Text = Field(default="image", description="the column of pictures")
+    text: Annotated[tuple[Text, ...], Field(min_length=1, max_length=2, strict=False)] = Field(
+        default=("text",), description="the column of texts, or two columns whose texts are read as a pair"
+    )
+    max_length: Literal["auto"] | Annotated[int, Field(ge=2)] = Field(
+        default="auto",
+        description="tokens of a text that the network reads, longer ones are cut; auto: as many as 99.5 % of the "
+        "training texts have, and at most 512 (2048 where a token is a character)",
+    )
     features: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
         default=None, description="the columns of numbers and categories; all but label, key and split where not given"
     )
@@ -311,5 +319,11 @@ class DataSpec(Spec):
 def _columns(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    readers = {"key": read_columns, "features": read_columns, "categories": read_columns, "shape": read_shape}
+    readers = {
+        "text": read_columns,
+        "key": read_columns,
+        "features": read_columns,
+        "categories": read_columns,
+        "shape": read_shape,
+    }
     return {k: readers[k](v) if k in readers else v for k, v in value.items()}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from sparknn_magic.spec.preprocess import SqlStep
 from sparknn_magic.spec.schema import validate_options
 from sparknn_magic.spec.training import TrainSpec
 
+TOKENIZER = "wordpiece"  # where neither the cell nor the architecture names one
 # Where a cell names plugins of each kind.
 PLACES = {
     "preprocessor": "preprocess",
@@ -111,6 +112,7 @@ class Resolved:
     loss: ResolvedStep
     optimizer: ResolvedStep
     schedule: ResolvedStep
+    tokenizer: ResolvedStep | None = None  # of a task of texts
 
 
 def resolve(experiment: Experiment) -> Resolved:
@@ -126,12 +128,14 @@ def resolve(experiment: Experiment) -> Resolved:
     def steps(kind: str, key: str, specs: tuple[Step | SqlStep, ...]) -> tuple[ResolvedStep, ...]:
         return tuple(step(kind, spec, (key, n)) for n, spec in enumerate(specs) if isinstance(spec, Step))
 
+    model = _model(experiment, task)
     return Resolved(
         task=task,
         preprocess=steps("preprocessor", "preprocess", experiment.preprocess),
         queries=_queries(experiment),
         augment=steps("augmentation", "augment", experiment.augment),
-        model=_model(experiment, task),
+        model=model,
+        tokenizer=_tokenizer(experiment, task, model),
         loss=step("loss", experiment.loss or _default_loss(task, experiment), ("loss",)),
         optimizer=step("optimizer", experiment.train.optimizer, ("train", "optimizer")),
         schedule=step("schedule", experiment.train.schedule, ("train", "schedule")),
@@ -168,6 +172,25 @@ def _model(experiment: Experiment, task: Item) -> ResolvedStep:
     return ResolvedLayers(LAYERS, options, places=found.places, notes=tuple(found.notes))
 
 
+def _tokenizer(experiment: Experiment, task: Item, model: ResolvedStep) -> ResolvedStep | None:
+    """Return the tokenizer that the cell names, or else the architecture's own; None where nothing is tokenized.
+
+    A pretrained network brings its own, in a file: then there is none here either.
+    """
+    if not getattr(task.build, "tokenizes", False):
+        if experiment.tokenizer is not None:
+            message = f"`tokenizer` is for tasks of texts, and {task.name} reads none."
+            raise experiment.error(("tokenizer",), message, key=True)
+        return None
+    if model.options.get("pretrained") is not None:
+        if experiment.tokenizer is not None:
+            message = f"a pretrained {model.item.name} has a tokenizer of its own; leave `tokenizer` out."
+            raise experiment.error(("tokenizer",), message, key=True)
+        return None
+    spec = experiment.tokenizer or Step(name=model.item.notes.get("tokenizer", TOKENIZER))
+    return _step(experiment, task, "tokenizer", spec, ("tokenizer",))
+
+
 def _init(experiment: Experiment, spec: Step) -> dict[str, Any]:
     try:
         item = initializer(spec.name)
@@ -186,6 +209,13 @@ def _queries(experiment: Experiment) -> tuple[Query, ...]:
         else:
             before += 1
     return tuple(found)
+
+
+def with_loss(experiment: Experiment, resolved: Resolved, name: str) -> Resolved:
+    """Return the same plugins with this loss, where the cell names none."""
+    if experiment.loss is not None:
+        return resolved
+    return replace(resolved, loss=_step(experiment, resolved.task, "loss", Step(name=name), ("loss",)))
 
 
 def check_loss(experiment: Experiment, resolved: Resolved, classes: Sequence[str]) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from sparknn_magic.training.job import Field, TrainRows
+from sparknn_magic.training.ragged import Ragged, split_runs
 
 
 @dataclass
 class Rows:
     """One split's rows on this rank, in an order that depends on the rows alone."""
 
-    arrays: dict[str, np.ndarray]  # by the field's name: dtype[rows, *shape]
+    arrays: dict[str, np.ndarray | Ragged]  # by the field's name: dtype[rows, *shape]
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
@@ -36,17 +37,15 @@ class _Numbers:
         return np.concatenate(self.chunks) if self.chunks else np.empty(0, self.dtype)
 
 
-class _Blocks:
-    """A field of many numbers a row: arrays while they fit the budget, after that a file in Spark's local folder."""
+class _Flat:
+    """Numbers of many rows: arrays while they fit the budget, after that a file in Spark's local folder."""
 
-    def __init__(self, field: Field, budget: int):
-        self.field, self.dtype = field, np.dtype(field.dtype)
-        self.budget, self.bytes = budget, 0
+    def __init__(self, dtype: np.dtype, budget: int):
+        self.dtype, self.budget, self.bytes = dtype, budget, 0
         self.chunks: list[np.ndarray] = []
         self.file: IO[bytes] | None = None
 
-    def add(self, column: pa.Array) -> None:
-        values = _fixed_bytes(column, self.field.size * self.dtype.itemsize)
+    def add(self, values: np.ndarray) -> None:
         self.bytes += values.nbytes
         if self.file is None and self.bytes > self.budget:
             # The name is removed at once: the space is given back when the worker ends, however it ends.
@@ -60,15 +59,52 @@ class _Blocks:
             values.tofile(self.file)
 
     def finish(self) -> np.ndarray:
-        flat: np.ndarray
         if self.file is not None:
-            flat = _mapped(self.file, self.dtype)
-        elif self.chunks:
-            flat = np.concatenate(self.chunks).view(self.dtype)
-        else:
-            flat = np.empty(0, self.dtype)
-        self.chunks = []
+            return _mapped(self.file, self.dtype)
+        chunks, self.chunks = self.chunks, []
+        return np.concatenate(chunks).view(self.dtype) if chunks else np.empty(0, self.dtype)
+
+
+class _Blocks:
+    """A field of many numbers a row."""
+
+    def __init__(self, field: Field, budget: int):
+        self.field, self.dtype = field, np.dtype(field.dtype)
+        self.flat = _Flat(self.dtype, budget)
+
+    def add(self, column: pa.Array) -> None:
+        self.flat.add(_fixed_bytes(column, self.field.size * self.dtype.itemsize))
+
+    def finish(self) -> np.ndarray:
+        flat = self.flat.finish()
         return flat.reshape(-1, *self.field.shape) if self.field.size else np.empty((0, *self.field.shape), self.dtype)
+
+
+class _Runs:
+    """A field of numbers of any count a row."""
+
+    def __init__(self, field: Field, budget: int):
+        self.dtype = np.dtype(field.dtype)
+        self.flat = _Flat(self.dtype, budget)
+        self.lengths: list[np.ndarray] = []
+
+    def add(self, column: pa.Array) -> None:
+        values, lengths = split_runs(column, self.dtype)
+        self.flat.add(values)
+        self.lengths.append(lengths)
+
+    def finish(self) -> Ragged:
+        lengths = np.concatenate(self.lengths) if self.lengths else np.empty(0, np.int64)
+        return Ragged(self.flat.finish(), np.cumsum(lengths) - lengths, lengths)
+
+
+_Growing = _Numbers | _Blocks | _Runs
+
+
+def _growing(field: Field, budget: int) -> _Growing:
+    if field.ragged:
+        return _Runs(field, budget)
+    return _Blocks(field, budget) if field.shape else _Numbers(field)
 
 
 def local_folder() -> str:
@@ -98,9 +134,7 @@ def collect(batches: Iterator[pa.RecordBatch], rows: TrainRows, splits: tuple[in
     """
     fields = [field for field in (*rows.fields, rows.target, *rows.columns) if field.size]
     share = budget // max(1, sum(bool(field.shape) for field in fields))
-    growing: dict[int, dict[str, _Numbers | _Blocks]] = {
-        s: {f.name: _Blocks(f, share) if f.shape else _Numbers(f) for f in fields} for s in splits
-    }
+    growing = {s: {f.name: _growing(f, share) for f in fields} for s in splits}
     keys: dict[int, list[np.ndarray]] = {s: [] for s in splits}
     for batch in batches:
         split = batch.column("split").to_numpy()
@@ -114,14 +148,19 @@ def collect(batches: Iterator[pa.RecordBatch], rows: TrainRows, splits: tuple[in
     return [_sorted(growing[s], keys[s], rows) for s in splits]
 
 
-def _sorted(growing: dict[str, _Numbers | _Blocks], keys: list[np.ndarray], rows: TrainRows) -> Rows:
+def _sorted(growing: dict[str, _Growing], keys: list[np.ndarray], rows: TrainRows) -> Rows:
     order = np.argsort(np.concatenate(keys), kind="stable") if keys else np.empty(0, np.int64)
-    arrays = {}
+    arrays: dict[str, np.ndarray | Ragged] = {}
     for name, each in growing.items():
         values = each.finish()
-        arrays[name] = _reorder(values, order) if isinstance(values, np.memmap) else values[order]
-    empty = {f.name: np.empty((len(order), *f.shape), f.dtype) for f in rows.fields if not f.size}
-    return Rows(arrays | empty)
+        if isinstance(values, Ragged):
+            arrays[name] = values.ordered(order)
+        else:
+            arrays[name] = _reorder(values, order) if isinstance(values, np.memmap) else values[order]
+    for f in rows.fields:
+        if not f.size:
+            arrays[f.name] = np.empty((len(order), *f.shape), f.dtype)
+    return Rows(arrays)
 
 
 def _reorder(values: np.memmap, order: np.ndarray) -> np.ndarray:

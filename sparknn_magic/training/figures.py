@@ -10,10 +10,15 @@ Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def accuracy(target: Target) -> Measure:
-    """(logits float32[N, classes], class number int64[N]) -> 1 where the largest logit is the class's, else 0."""
+    """(logits float32[N, classes], class number int64[N]) -> 1 where the largest logit is the class's, else 0.
 
-    def measure(logits: Tensor, number: Tensor) -> Tensor:
-        return (logits.argmax(1) == number).float()
+    Of several labels a row, target float32[N, classes] of 0 and 1: 1 where all of them are found, and no other.
+    """
+
+    def measure(logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 2:
+            return ((logits > 0) == (target > 0.5)).all(1).float()
+        return (logits.argmax(1) == target).float()
 
     return measure
 

@@ -24,11 +24,17 @@ class Field:
 
     name: str
     dtype: str = "float32"  # numpy's name
-    shape: tuple[int, ...] = ()  # (): one number, in a column of numbers
+    shape: tuple[int, ...] = ()  # (): one number, in a column of numbers; (-1,): as many as the row has
+    pad: int = 0  # what a shorter row of a batch is filled with, where rows have numbers of any count
+
+    @property
+    def ragged(self) -> bool:
+        """Whether rows have numbers of any count."""
+        return self.shape == (-1,)
 
     @property
     def size(self) -> int:
-        """How many numbers a row has."""
+        """How many numbers a row has; -1: any."""
         return math.prod(self.shape)
 
 
@@ -100,6 +106,7 @@ class TrainJob:
     batch_size: int = 256  # rows that a rank passes through the network at once, or AUTO
     accumulate: int = 1  # such batches in one step of the optimizer
     ema: float | None = None  # decay of the running mean of the weights, which is judged and exported in their place
+    layer_decay: float | None = None  # of the learning rate, from each numbered block to the one before it
     freeze: tuple[str, ...] = ()  # names, with * and ?, of the body's modules and parameters that are left as they are
     unfreeze_after: int | None = None  # epochs; None: never
     pretrained: Pretrained | None = None

@@ -24,6 +24,7 @@ from torch import Tensor
 from sparknn_magic.errors import TrainError
 from sparknn_magic.training import checkpoint
 from sparknn_magic.training.batch_size import find_batch_size
+from sparknn_magic.training.by_length import sort_within_windows
 from sparknn_magic.training.cache import Rows
 from sparknn_magic.training.events import Reporter
 from sparknn_magic.training.job import AUTO, TrainJob
@@ -151,7 +152,12 @@ class Trainer:
         """
         generator = torch.manual_seed(_mix(self.job.seed, epoch, self.place.rank))
         order = torch.randperm(len(self.training), generator=generator)
-        return order.repeat(math.ceil(self.longest / len(order)))[: self.longest]
+        order = order.repeat(math.ceil(self.longest / len(order)))[: self.longest]
+        if self.training.lengths is None:
+            return order
+        # Behind a rank's own rows stand some that do not count: they stay there.
+        bounds = [(a, b) for a, b in cuts(self.longest, self.steps) if a < b <= self.counts[self.place.rank]]
+        return sort_within_windows(order, self.training.lengths, bounds, _mix(self.job.seed, epoch))
 
     def parts(self, order: Tensor, begin: int, end: int) -> tuple[list[tuple[Tensor, int]], int]:
         """Return what `Stepper.learn` takes of the rows `begin` to `end` of an order, and the rows of all that count.
@@ -191,8 +197,8 @@ class Trainer:
             return [0.0, 0.0, 0.0]
         sums = torch.zeros(2, device=self.device)
         with self.stepper.at_rest():
-            for begin in range(0, len(self.validation), VALIDATION_BATCH):
-                batch = self.validation.take(slice(begin, begin + VALIDATION_BATCH))
+            for index in self.validation.batches(VALIDATION_BATCH):
+                batch = self.validation.take(index)
                 sums += torch.stack(self.stepper.judge(batch))
         return [*sums.tolist(), float(len(self.validation))]
 

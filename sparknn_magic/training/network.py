@@ -1,6 +1,7 @@
 """The network as it is trained and as it is exported: prepared rows in, logits or numbers out. Runs on executors.
 
-Shape suffixes: B batch, H height, W width, C channels, F numeric features, G categorical features.
+Shape suffixes: B batch, H height, W width, C channels, F numeric features, G categorical features,
+T tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -70,6 +71,18 @@ class Vectors(Front):
     def forward(self, numbers_BF: Tensor, codes_BG: Tensor) -> tuple[Tensor, Tensor]:
         """Return the two arguments of a vector architecture."""
         return numbers_BF, codes_BG.long()
+
+
+class Tokens(Front):
+    """Token ids int[B, T], short rows filled with `pad` -> input_ids int64[B, T], attention_mask int64[B, T]."""
+
+    def __init__(self, *, pad: int):
+        super().__init__()
+        self.pad = pad
+
+    def forward(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two arguments of a text architecture."""
+        return tokens_BT.long(), (tokens_BT != self.pad).long()
 
 
 class Network(nn.Module):

@@ -1,0 +1,149 @@
+"""The task `text-classification`: a text, or a pair of texts, in; one of K classes out, or several of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknn_magic.errors import ExportError
+from sparknn_magic.plugin import Part, Target, task
+from sparknn_zoo.tasks.texts import TextTask, as_names, reader, token_field, write_tokenizer
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparknn_magic.data.text.spark import Prepared, TextPlan
+    from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.report import Row
+    from sparknn_magic.spec.experiment import Experiment
+    from sparknn_magic.spec.resolve import Resolved
+    from sparknn_magic.training.job import TrainJob, TrainRows
+
+PARITY_ROWS = 512
+EXAMPLES = 20  # mistakes in the report
+
+
+@task("text-classification", source="Joulin et al. 2016, Bag of Tricks for Efficient Text Classification")
+class TextClassification(TextTask):
+    """A text -> struct<label, score, probabilities[classes], error>; columns `text` and `label`.
+
+    Where `label` is an array<string> a row has any number of classes, and the struct one field more: labels.
+    """
+
+    default_loss = "cross_entropy"
+    watch = "validation_accuracy"
+
+    def settled(self, experiment: "Experiment", resolved: "Resolved", plan: "TextPlan") -> "Resolved":
+        """Return the plugins, with the loss of several labels a row where rows have several."""
+        from sparknn_magic.spec.resolve import with_loss
+
+        return with_loss(experiment, resolved, "multilabel_cross_entropy") if plan.multilabel else resolved
+
+    def training_rows(self, prepared: "Prepared") -> "TrainRows":
+        """Return token ids of any number a row, and the class's number, or float32[classes] of 0 and 1."""
+        from sparknn_magic.training.job import Field, TrainRows
+
+        several = Field("label", "float32", (len(prepared.classes),))
+        return TrainRows(
+            inputs=prepared.inputs,
+            fields=(token_field(prepared),),
+            front=Part("sparknn_magic.training.network:Tokens", {"pad": prepared.inputs.pad}),
+            target=several if prepared.plan.multilabel else Field("label", "int64"),
+            columns=tuple(Field(name, "float64") for name in prepared.plan.extra),
+        )
+
+    def target(self, prepared: "Prepared") -> Target:
+        """Return the classes and how many training rows each has."""
+        return Target(prepared.classes, tuple(prepared.class_rows[name] for name in prepared.classes))
+
+    def export(
+        self,
+        job: "TrainJob",
+        weights: bytes,
+        prepared: "Prepared",
+        spark: "SparkSession",
+        folder: Path,
+        meta: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Write model.onnx (input_ids, attention_mask -> probabilities, index, features), tokenizer.json, the weights.
+
+        Parity is checked on validation rows, or on training rows where there are none.
+        """
+        from sparknn_magic.bundle.folder import MODEL, WEIGHTS
+        from sparknn_magic.data.splits import TRAIN, VALIDATION
+        from sparknn_magic.data.text.spark import sample_rows
+        from sparknn_magic.export.graph import TextClassifier, trained_network
+        from sparknn_magic.export.parity import compare_probabilities
+        from sparknn_magic.export.texts import export_texts, run_both
+
+        several = prepared.plan.multilabel
+        model = TextClassifier(merged(trained_network(job, weights).body), several=several).eval()
+        steps = [{"name": step["name"], "options": step["options"]} for step in meta["preprocess"]]
+        metadata = {key: meta[key] for key in ("name", "task", "classes", "input", "several")} | {"preprocess": steps}
+        opset = export_texts(model, prepared.inputs.length, folder / MODEL, metadata)
+        (folder / WEIGHTS).write_bytes(weights)
+        write_tokenizer(prepared, folder)
+        split = VALIDATION if prepared.rows["validation"] else TRAIN
+        sample = sample_rows(prepared, spark, split, PARITY_ROWS)
+        if not len(sample.labels):
+            raise ExportError("none of the rows that were prepared are found again to check the model file on.")
+        here, there = run_both(model, folder / MODEL, sample.tokens, prepared.inputs.pad)
+        labels = sample.labels.argmax(1) if several else sample.labels
+        return {"opset": opset, "parity": compare_probabilities(here, there, labels)}
+
+    def inference(self, meta: Mapping[str, Any]) -> "InferJob":
+        """Return the reader of texts and the writer of the prediction struct."""
+        from sparknn_magic.bundle.folder import TOKENIZER
+        from sparknn_magic.infer.job import PREDICTION, SEVERAL, InferJob
+
+        options = {"classes": list(meta["classes"]), "several": meta["several"]}
+        return InferJob(
+            digest="",
+            read=reader(meta),
+            write=Part("sparknn_magic.infer.worker:classification_writer", options),
+            result=SEVERAL if meta["several"] else PREDICTION,
+            files=(("tokenizer", TOKENIZER),),
+        )
+
+    def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metrics of classes, or of several labels a row, by Spark."""
+        from sparknn_magic.evaluate.spark import classification_metrics
+
+        label = meta["spec"]["data"]["label"]
+        if meta["several"]:
+            from sparknn_magic.evaluate.multilabel import multilabel_metrics
+
+            return multilabel_metrics(predictions, meta["classes"], label=label)
+        return classification_metrics(predictions, meta["classes"], label=label)
+
+    def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
+        """Write one HTML file: curves, confusion matrix, calibration, and the most confident mistakes."""
+        from sparknn_magic.show.report import write_report
+
+        write_report(path, meta, rows=_mistakes(predictions, meta))
+
+
+def merged(body: Any) -> Any:
+    """Return the module that is exported: without adapters, where it has any that can be added to its weights."""
+    return body.merged() if hasattr(body, "merged") else body
+
+
+def _mistakes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "list[Row]":
+    """Bring the texts of the most confident mistakes to the driver."""
+    from pyspark.sql import functions as F
+
+    from sparknn_magic.data.columns import column
+    from sparknn_magic.show.report import Row
+
+    label, names = column(meta["spec"]["data"]["label"]), as_names(meta["spec"]["data"]["text"])
+    texts = [F.substring(column(name), 1, 500).alias(f"t{i}") for i, name in enumerate(names)]
+    if meta["several"]:
+        truth, guess = F.array_sort(label), F.array_sort("prediction.labels")
+        said = [F.array_join(each, ", ").alias(name) for each, name in ((truth, "label"), (guess, "predicted"))]
+        wrong = F.col("label") != F.col("predicted")
+    else:
+        said = [label.cast("string").alias("label"), F.col("prediction.label").alias("predicted")]
+        wrong = F.col("label").isin(list(meta["classes"])) & (F.col("label") != F.col("predicted"))
+    scored = predictions.where("prediction.label IS NOT NULL")
+    rows = scored.select(*said, F.col("prediction.score").alias("score"), *texts).where(wrong)
+    found = rows.orderBy(F.desc("score"), "t0").limit(EXAMPLES).collect()
+    return [Row({n: r[f"t{i}"] for i, n in enumerate(names)}, r.label, r.predicted, r.score) for r in found]
