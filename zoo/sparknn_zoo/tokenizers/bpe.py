@@ -16,7 +16,7 @@ from sparknn_zoo.tokenizers import common
     source="Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units, arXiv:1508.07909",
 )
 def bpe(
-    texts: Iterator[str], normalizer: Any, *, vocabulary: PositiveInt = 16_000, min_count: PositiveInt = 2
+    texts: Iterator[str], normalizer: Any, *, vocabulary: common.Vocabulary = 16_000, min_count: PositiveInt = 2
 ) -> Tokenizer:
     """Texts -> tokens of one or more characters, joined as the pairs that were most frequent in the training texts.
 
@@ -25,9 +25,8 @@ def bpe(
 
     vocabulary: tokens at most, the four special ones among them. Half of them at most are single characters.
     min_count: a character, or a pair of tokens, that occurs less often in the training texts is not known.
-    Raises: SpecError where the vocabulary is below 16; DataError where no character occurs `min_count` times.
+    Raises: DataError where no character occurs `min_count` times.
     """
-    common.room("bpe", vocabulary, 16)
     normalizer, split = common.one_space(normalizer), common.spaced_words()
     counts = common.count_words(texts, normalizer, split)
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 2)

@@ -17,7 +17,7 @@ from sparknn_zoo.tokenizers import common
     source="Zhang et al. 2015, Character-level Convolutional Networks for Text Classification, arXiv:1509.01626",
 )
 def characters(
-    texts: Iterator[str], normalizer: Any, *, vocabulary: PositiveInt = 10_000, min_count: PositiveInt = 2
+    texts: Iterator[str], normalizer: Any, *, vocabulary: common.Vocabulary = 10_000, min_count: PositiveInt = 2
 ) -> Tokenizer:
     """Texts -> a token for each character, and "▁" before each word; a character that is not known is [UNK].
 
@@ -26,9 +26,9 @@ def characters(
 
     vocabulary: tokens at most, the four special ones and "▁" among them; the most frequent characters are kept.
     min_count: a character that occurs less often in the training texts is [UNK].
-    Raises: SpecError where the vocabulary is below 6; DataError where no character occurs `min_count` times.
+    Raises: DataError where no character occurs `min_count` times.
     """
-    most = common.room("characters", vocabulary, 6) - 1
+    most = vocabulary - len(common.SPECIALS) - 1
     split = common.words()
     counts = common.count_characters(common.count_words(texts, normalizer, split))
     counts.pop(common.WORD_START, None)

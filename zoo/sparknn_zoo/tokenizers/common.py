@@ -7,15 +7,17 @@ Khmer separate words. Where a script has no spaces, its characters stand alone o
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 
-from sparknn_magic.errors import DataError, SpecError
+from sparknn_magic.errors import DataError
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
 PAD, UNKNOWN, START, SEPARATOR = SPECIALS
 WORD_START = "▁"
+Vocabulary = Annotated[int, Field(ge=16)]
 LONGEST = 64  # characters of a word; a longer run is cut into several
 
 SPACE = r"\s\p{Cc}\x{200B}\x{FEFF}"
@@ -94,13 +96,6 @@ def repeated(words: Counter[str], at_once: int = 10_000) -> Iterator[list[str]]:
     for word, times in words.items():
         for start in range(0, times, at_once):
             yield [word] * min(at_once, times - start)
-
-
-def room(name: str, vocabulary: int, least: int) -> int:
-    """Return how many tokens a vocabulary has room for beside the special ones. Raises: SpecError below `least`."""
-    if vocabulary < least:
-        raise SpecError(f"{name}: vocabulary is {vocabulary}; it must be at least {least}.")
-    return vocabulary - len(SPECIALS)
 
 
 def something(name: str, tokens: list[str], min_count: int) -> list[str]:

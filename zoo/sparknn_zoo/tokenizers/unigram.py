@@ -26,7 +26,7 @@ UNSEEN = 0.1  # the count of a piece that no best cut uses
     source="Kudo 2018, Subword Regularization, arXiv:1804.10959; SentencePiece: Kudo and Richardson 2018",
 )
 def unigram(
-    texts: Iterator[str], normalizer: Any, *, vocabulary: PositiveInt = 16_000, min_count: PositiveInt = 2
+    texts: Iterator[str], normalizer: Any, *, vocabulary: common.Vocabulary = 16_000, min_count: PositiveInt = 2
 ) -> Tokenizer:
     """Texts -> the likeliest pieces of its words, each piece with a probability of its own.
 
@@ -37,9 +37,9 @@ def unigram(
 
     vocabulary: tokens at most, the four special ones among them. Half of them at most are single characters.
     min_count: a character or piece that occurs less often in the training texts is not known.
-    Raises: SpecError where the vocabulary is below 16; DataError where no character occurs `min_count` times.
+    Raises: DataError where no character occurs `min_count` times.
     """
-    most = common.room("unigram", vocabulary, 16)
+    most = vocabulary - len(common.SPECIALS)
     normalizer, split = common.one_space(normalizer), common.spaced_words()
     counts = common.count_words(texts, normalizer, split)
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 2)

@@ -19,7 +19,7 @@ INSIDE = "##"
     source="Schuster and Nakajima 2012; Devlin et al. 2019 (BERT), arXiv:1810.04805; pieces are found as in BPE",
 )
 def wordpiece(
-    texts: Iterator[str], normalizer: Any, *, vocabulary: PositiveInt = 16_000, min_count: PositiveInt = 2
+    texts: Iterator[str], normalizer: Any, *, vocabulary: common.Vocabulary = 16_000, min_count: PositiveInt = 2
 ) -> Tokenizer:
     """Texts -> a token for each frequent word, and several for others: "refunding" is "refund" and "##ing".
 
@@ -28,9 +28,8 @@ def wordpiece(
 
     vocabulary: tokens at most, the four special ones among them. A quarter of them at most are single characters.
     min_count: a character, or a pair of pieces, that occurs less often in the training texts is not known.
-    Raises: SpecError where the vocabulary is below 16; DataError where no character occurs `min_count` times.
+    Raises: DataError where no character occurs `min_count` times.
     """
-    common.room("wordpiece", vocabulary, 16)
     split = common.words()
     counts = common.count_words(texts, normalizer, split)
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 4)

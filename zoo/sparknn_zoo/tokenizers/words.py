@@ -16,7 +16,7 @@ from sparknn_zoo.tokenizers import common
     source="Salton et al. 1975, A Vector Space Model for Automatic Indexing; scripts: Unicode Standard Annex 24",
 )
 def words(
-    texts: Iterator[str], normalizer: Any, *, vocabulary: PositiveInt = 30_000, min_count: PositiveInt = 2
+    texts: Iterator[str], normalizer: Any, *, vocabulary: common.Vocabulary = 30_000, min_count: PositiveInt = 2
 ) -> Tokenizer:
     """Texts -> a token for each word, each punctuation mark and each emoji; a word that is not known is [UNK].
 
@@ -26,9 +26,9 @@ def words(
     vocabulary: tokens at most, the four special ones among them; the most frequent words are kept.
     min_count: a word that occurs less often in the training texts is [UNK], which is what teaches the network what
         an unknown word means.
-    Raises: SpecError where the vocabulary is below 5; DataError where no word occurs `min_count` times.
+    Raises: DataError where no word occurs `min_count` times.
     """
-    most = common.room("words", vocabulary, 5)
+    most = vocabulary - len(common.SPECIALS)
     split = common.words(alone=common.CHINESE + common.HIRAGANA + common.SOUTH_EAST)
     found = common.frequent(common.count_words(texts, normalizer, split), min_count, most)
     known = common.vocabulary_of(common.something("words", found, min_count))
