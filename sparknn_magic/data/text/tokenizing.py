@@ -44,18 +44,18 @@ class Encoded:
 def train_tokenizer(part: Part, texts: Iterable[str], steps: Sequence[Any]) -> str:
     """Train the tokenizer `part` on texts, after the preprocessors `steps`; return tokenizer.json.
 
+    Texts of white space alone are left out. The same texts in the same order give the same file.
     Raises: DataError where there are no texts; PluginError where the tokenizer breaks its contract; SpecError as the
     plugin does.
     """
     one_thread()
     functions, normalizer = split_steps(steps)
-    seen = _Counted(chain.from_iterable(_applied(functions, text) for text in texts))
-    try:
-        tokenizer = part.build(seen, normalizer)
-    except SparkNNError as error:
-        raise error if seen.count else _no_texts() from error
-    if not seen.count:
-        raise _no_texts()
+    applied = chain.from_iterable(_applied(functions, text) for text in texts)
+    written = (text for text in applied if text.strip())
+    first = next(written, None)
+    if first is None:
+        raise DataError("there are no texts to train the tokenizer on: all are null or empty.")
+    tokenizer = part.build(chain([first], written), normalizer)
     if not isinstance(tokenizer, Tokenizer):
         raise PluginError(f"{part.ref} returns a {type(tokenizer).__name__}, not a tokenizers.Tokenizer.")
     found = [tokenizer.token_to_id(token) for token in SPECIALS]
@@ -64,29 +64,10 @@ def train_tokenizer(part: Part, texts: Iterable[str], steps: Sequence[Any]) -> s
     return tokenizer.to_str()
 
 
-class _Counted:
-    """An iterator that knows whether there was anything in it but empty texts."""
-
-    def __init__(self, texts: Iterable[str]):
-        self.texts, self.count = iter(texts), 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        text = next(self.texts)[:MOST_CHARACTERS]
-        self.count += bool(text.strip())
-        return text
-
-
-def _no_texts() -> DataError:
-    return DataError("there are no texts to train the tokenizer on: all are null or empty.")
-
-
 def _applied(functions: Sequence[Function], text: str) -> list[str]:
     """Return the text after the functions; nothing where one refuses it, as such a row is no training row either."""
     try:
-        return [_apply(functions, text)]
+        return [_apply(functions, text[:MOST_CHARACTERS])]
     except ValueError:
         return []
 

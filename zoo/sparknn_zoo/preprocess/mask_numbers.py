@@ -20,9 +20,9 @@ def mask_numbers(*, word: str = "number", digits: int = 1) -> Any:
 
     word: what stands there instead; the default is a word that tokenizers know, one token for most of them.
     digits: a number with fewer digits stays.
-    Raises: SpecError where digits is below 1.
+    Raises: SpecError where digits is not between 1 and 1000.
     """
-    checks.at_least("mask_numbers", "digits", digits, 1)
+    checks.between("mask_numbers", "digits", digits, 1, 1000)
     joined = r"\p{Nd}(?:[.,:/'\x{2019}\x{B7}\-]?\p{Nd})"
     repeats = f"{{{digits - 1},}}"
     pattern = rf"(?<![{SPACED}\p{{Nd}}]){joined}{repeats}(?![{SPACED}\p{{Nd}}])"

@@ -28,12 +28,10 @@ def bytes_(texts: Iterator[str], normalizer: Any, *, merges: NonNegativeInt = 0)
     split = common.words(alone="", before=" ?", between=True)
     split = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     single = _byte_characters()
-    if not merges:
-        for _ in texts:  # nothing is learnt from them, but that there are any
-            break
-        model = models.BPE(common.vocabulary_of(single), [])
-    else:
+    if merges:
         model = _trained(common.count_words(texts, normalizer, split), single, merges)
+    else:  # nothing to learn
+        model = models.BPE(common.vocabulary_of(single), [])
     return common.finished(model, normalizer, split, decoders.ByteLevel())
 
 

@@ -17,7 +17,7 @@ from sparknn_magic.errors import DataError
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
 PAD, UNKNOWN, START, SEPARATOR = SPECIALS
 WORD_START = "▁"
-Vocabulary = Annotated[int, Field(ge=16)]
+Vocabulary = Annotated[int, Field(ge=16, le=10_000_000)]
 LONGEST = 64  # characters of a word; a longer run is cut into several
 
 SPACE = r"\s\p{Cc}\x{200B}\x{FEFF}"
