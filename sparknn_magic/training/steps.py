@@ -15,7 +15,7 @@ from sparknn_magic.errors import TrainError
 from sparknn_magic.training import pretrained
 from sparknn_magic.training.average import Average
 from sparknn_magic.training.freezing import Frozen
-from sparknn_magic.training.groups import parameter_groups
+from sparknn_magic.training.groups import base_rates, parameter_groups
 from sparknn_magic.training.job import TrainJob
 from sparknn_magic.training.network import build_network, make_loss, make_measure
 from sparknn_magic.training.rows import Batch, RankRows
@@ -53,8 +53,9 @@ class Stepper:
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss, self.measure = make_loss(job), make_measure(job)
         self.frozen = Frozen(self.body, job.freeze)
-        self.optimizer = job.optimizer.build(parameter_groups(self.body, self.frozen.parameters))
-        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        groups = parameter_groups(self.body, self.frozen.parameters, job.layer_decay)
+        self.optimizer = job.optimizer.build(groups)
+        self.base_rates = base_rates(self.optimizer, job.layer_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.frozen.hold()
         self.average = Average(self.body, job.ema) if job.ema is not None else None

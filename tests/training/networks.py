@@ -63,3 +63,29 @@ def mean_loss(network: nn.Module, batch: pa.RecordBatch) -> float:
     x, y = tensors(batch)
     with torch.no_grad():
         return float(nn.functional.cross_entropy(network(x), y))
+
+
+class Tower(nn.Module):
+    """Something like an encoder: embeddings, three numbered blocks, a norm, a head."""
+
+    def __init__(self, pixels: int, outputs: int):
+        super().__init__()
+        self.embeddings = nn.Linear(pixels, 8)
+        self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, outputs)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """float32[B, C, H, W] -> float32[B, K]."""
+        x = self.embeddings(x_BCHW.flatten(1))
+        for layer in self.layers:
+            x = x + torch.tanh(layer(x))
+        return self.head(self.norm(x))
+
+
+def tower(inputs: ImageInputs, outputs: int) -> nn.Module:
+    """A network of numbered blocks."""
+    return Tower(inputs.channels * inputs.height * inputs.width, outputs)
+
+
+TOWER = Part(f"{HERE}:tower", {})
