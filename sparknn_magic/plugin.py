@@ -103,6 +103,7 @@ class TextInputs:
     pad: int = 0  # the id behind a short row's tokens
     separator: int | None = None  # the id after the first text of a pair, and after the second
     word_start: int | None = None  # the id before each word, of tokenizers of single characters
+    each_token: bool = False  # what is learnt is of each token: the outputs are float32[batch, tokens, outputs]
 
 
 @dataclass(frozen=True, slots=True)
