@@ -6,6 +6,7 @@ what the driver itself has sent them in a job; a model folder never holds any of
 """
 
 import hashlib
+import importlib
 import pickle
 import platform
 import site
@@ -81,6 +82,7 @@ def code_of(item: Item) -> Code:
 
     package = sys.modules.get(_top(item.build.__module__))
     beside = package is not None and package.__name__ != "__main__"  # `__main__` goes by value anyway
+    _name_trainers()
     if beside:
         cloudpickle.register_pickle_by_value(package)
     try:
@@ -96,6 +98,14 @@ def code_of(item: Item) -> Code:
         if beside:
             cloudpickle.unregister_pickle_by_value(package)
     return Code(digest(item), pickled, item.build)
+
+
+def _name_trainers() -> None:
+    """Give `tokenizers.trainers` the name that executors import it by, which its own package leaves out."""
+    trainers = getattr(sys.modules.get("tokenizers"), "trainers", None)
+    if trainers is not None and trainers.__name__ == "trainers":
+        importlib.import_module("tokenizers.trainers")
+        trainers.__name__ = "tokenizers.trainers"
 
 
 def digest(item: Item) -> str:

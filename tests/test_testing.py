@@ -9,9 +9,9 @@ from sparknn_magic import registry
 from sparknn_magic.cli import main
 from sparknn_magic.errors import PluginError, UnknownName
 from sparknn_magic.testing import check_plugin
-from tests.broken_plugins import architectures, general, layers, others, preprocessors, training
+from tests.broken_plugins import architectures, general, layers, others, preprocessors, texts, training
 
-KINDS = ["layer", "preprocessor", "augmentation", "loss", "optimizer", "schedule", "sample", "task"]
+KINDS = ["layer", "preprocessor", "tokenizer", "augmentation", "loss", "optimizer", "schedule", "sample", "task"]
 BUILT_IN = [
     (kind, claim.name) for kind in KINDS for claim in registry.claims(kind) if claim.ref.startswith("sparknn_zoo.")
 ]
@@ -28,11 +28,14 @@ SMALL = {
     "resnet56": {"width": 2},
     "resnet9": {"width": 8},
     "resnet_mlp": {"width": 16, "depth": 1},
+    "text_transformer": {"dim": 16, "depth": 1, "heads": 2},
     "vgg-small": {"width": 8},
     "vit-tiny": {"dim": 48, "depth": 2},
 }
 BROKEN = [
-    pair for module in (general, architectures, layers, preprocessors, training, others) for pair in module.FAULTS
+    pair
+    for module in (general, architectures, layers, preprocessors, texts, training, others)
+    for pair in module.FAULTS
 ]
 
 # PyTorch's own exporter says this of its own code.

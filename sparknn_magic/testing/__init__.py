@@ -26,6 +26,7 @@ _KINDS = {
     "architecture": "architectures",
     "layer": "layers",
     "preprocessor": "preprocessors",
+    "tokenizer": "tokenizers",
     "augmentation": "augmentations",
     "loss": "losses",
     "optimizer": "optimizers",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparknn_magic.errors import SpecError
-from sparknn_magic.plugin import ImageInputs, VectorInputs
+from sparknn_magic.plugin import ImageInputs, TextInputs, VectorInputs
 from sparknn_magic.testing import modules
 from sparknn_magic.testing.kit import Fault, Subject, checks, must
 from sparknn_magic.testing.modules import Case
@@ -21,6 +21,12 @@ VECTORS = [
     VectorInputs(4, (3, 6), (0, 2)),
     VectorInputs(3),
     VectorInputs(0, (4,), (0,)),
+]
+# Words, single characters with a mark before each word, and words of a tokenizer that knows no pairs.
+TEXTS = [
+    TextInputs(50, 12, separator=3),
+    TextInputs(50, 12, separator=3, word_start=4),
+    TextInputs(50, 12),
 ]
 
 
@@ -40,9 +46,20 @@ def vector_rows(inputs: VectorInputs, count: int) -> dict[str, Tensor]:
     }
 
 
+def text_rows(inputs: TextInputs, count: int) -> dict[str, Tensor]:
+    """Return ids and mask int64[count, T]: texts of T tokens, of 1 and of lengths between, padded."""
+    draw = torch.Generator().manual_seed(count)
+    lengths = torch.tensor([inputs.length, 1, *range(2, inputs.length)]).repeat(1 + count // inputs.length)[:count]
+    mask = (torch.arange(inputs.length) < lengths[:, None]).long()
+    ids = torch.randint(1, inputs.vocabulary, (count, inputs.length), generator=draw)
+    return {"input_ids": torch.where(mask > 0, ids, inputs.pad), "attention_mask": mask}
+
+
 def _words(inputs: Any) -> str:
     if isinstance(inputs, ImageInputs):
         return f"{inputs.channels}x{inputs.height}x{inputs.width}"
+    if isinstance(inputs, TextInputs):
+        return "characters" if inputs.word_start else "words" if inputs.separator else "words without a separator"
     return f"{inputs.numbers} numbers and {len(inputs.categories)} categories"
 
 
@@ -62,7 +79,8 @@ def _cases(
             )
             refused.append(_words(inputs))
         else:
-            taken.append(Case(_words(inputs), make, partial(rows, inputs)))
+            length = inputs.length if isinstance(inputs, TextInputs) else None
+            taken.append(Case(_words(inputs), make, partial(rows, inputs), length))
     return taken, refused
 
 
@@ -97,6 +115,15 @@ def of_vectors(subject: Subject) -> str:
 def of_vectors_to_a_number(subject: Subject) -> str:
     """Take numbers and categories, and give one number a row."""
     return _vectors(subject, 1)
+
+
+@checks("architecture", task="text-classification")
+def of_texts(subject: Subject) -> str:
+    """Take texts of any length, padded or not."""
+    cases, refused = _cases(subject, TEXTS, text_rows, OUTPUTS)
+    must(cases, f"it takes none of {', '.join(map(_words, TEXTS))}.")
+    padding = [modules.ignores_padding(case) for case in cases]
+    return f"{_all(cases, refused, OUTPUTS, cases[0])}; {padding[0]}"
 
 
 def _vectors(subject: Subject, outputs: int) -> str:

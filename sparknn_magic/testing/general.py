@@ -13,7 +13,7 @@ from sparknn_magic.testing.kit import Subject, checks, guard, must
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 SHAPES = re.compile(r"\[[^\]]+\]|(any|same) shape")
 SHAPED = ("architecture", "layer", "augmentation", "loss")  # kinds whose docstring gives shapes: float32[B, C] -> ...
-ARROWS = (*SHAPED, "preprocessor", "schedule")  # what goes in -> what comes out
+ARROWS = (*SHAPED, "preprocessor", "tokenizer", "schedule")  # what goes in -> what comes out
 
 
 @checks(None)

@@ -25,6 +25,7 @@ class Case:
     words: str  # "1x28x28"
     make: Callable[[], nn.Module]
     rows: Callable[[int], dict[str, Tensor]]  # so many rows, by the arguments' names
+    length: int | None = None  # tokens of the longest row, of texts
 
     def run(self, module: nn.Module, rows: Mapping[str, Tensor]) -> Tensor:
         """Return what the module gives. Raises: Fault where it raises, or gives no tensor with a row for each."""
@@ -71,6 +72,21 @@ def takes_any_batch(case: Case, width: int | None = None) -> str:
         f"a row of {case.words} gives another result alone than in a batch of {ROWS}, in evaluation mode.",
     )
     return f"takes 1 and {ROWS} rows of {case.words}"
+
+
+def ignores_padding(case: Case) -> str:
+    """A text gives the same with padding behind it and without, whatever its length."""
+    module, rows = case.settled(), case.rows(ROWS)
+    with torch.no_grad():
+        whole = case.run(module, rows)
+        for n, tokens in enumerate(rows["attention_mask"].sum(1).tolist()):
+            alone = case.run(module, {name: values[n : n + 1, :tokens] for name, values in rows.items()})
+            text = f"a text of {tokens} token{'s' * (tokens != 1)}"
+            must(
+                torch.allclose(whole[n], alone[0], atol=CLOSE, rtol=CLOSE),
+                f"{case.words}: {text} gives another result with padding behind it.",
+            )
+    return "padding changes nothing"
 
 
 def learns(case: Case) -> str:
@@ -131,11 +147,13 @@ def exports(case: Case, outputs: Sequence[str] = ("outputs",)) -> str:
 
     module, rows = case.settled(), case.rows(ROWS + 1)
     arrays = {name: values.numpy() for name, values in rows.items()}
+    # Two rows; of texts with fewer tokens than the rows that it then runs on.
+    example = {name: values[:2] if case.length is None else values[:2, :3] for name, values in rows.items()}
     with tempfile.TemporaryDirectory(prefix="sparknn-check-") as folder:
         file = Path(folder) / "model.onnx"
         try:
             with guard("it does not export to ONNX", allow=(ExportError,)):
-                export_onnx(module, {name: values[:2] for name, values in rows.items()}, outputs, file, {})
+                export_onnx(module, example, outputs, file, {}, length=case.length)
         except ExportError as error:
             raise Fault(f"it does not export to ONNX: {error.message.partition(': ')[2] or error.message}") from error
         with guard("its ONNX file does not run", allow=()):

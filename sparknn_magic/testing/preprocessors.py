@@ -1,4 +1,4 @@
-"""Preprocessors: of pictures (a PIL.Image in, a PIL.Image out) and of columns (the same by numpy and by torch)."""
+"""Preprocessors: of pictures (a PIL.Image in and out), of columns (the same by numpy and torch), of texts (`texts`)."""
 
 import pickle
 import subprocess
@@ -13,7 +13,7 @@ from PIL import Image
 from sparknn_magic import shipping
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import CategoryStep, ColumnStep
-from sparknn_magic.testing import modules
+from sparknn_magic.testing import modules, texts
 from sparknn_magic.testing.kit import Fault, Subject, checks, guard, must
 from sparknn_magic.testing.modules import Case
 
@@ -25,10 +25,14 @@ ROWS, COLUMNS = 9, 4
 
 @checks("preprocessor")
 def by_its_rows(subject: Subject) -> str:
-    """Turn pictures into pictures, or be a step on columns."""
+    """Turn pictures into pictures, or texts into texts, or be a step on columns."""
     tasks = subject.item.tasks
     if tasks and all(task in VECTORS for task in tasks):
         return _step(subject)
+    if tasks and all(task in texts.TASKS for task in tasks):
+        said = texts.turns_texts_into_texts(subject)
+        _needs_little(subject)
+        return said
     return _pictures(subject)
 
 
