@@ -16,6 +16,10 @@ from sparknn_magic.spec.schema import options_model
 from sparknn_magic.spec.words import describe_field, literals
 
 WIDTH = 116  # columns of a page of text
+_EXAMPLES = {  # first word of a task -> rows, and a network that takes them
+    "image": ("SELECT image, label FROM my_table", "resnet8"),
+    "text": ("SELECT text, label FROM my_table", "fasttext"),
+}
 COLUMNS = {"name": 36, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
 
 
@@ -173,15 +177,16 @@ def example_cell(item: Item) -> str:
     """Return a whole cell that uses the item, with its main or its first option written out."""
     if item.kind == "sample":
         return f'import sparknn_magic\n\nrows = sparknn_magic.sample("{item.name}", spark)'
-    task = item.name if item.kind == "task" else next(iter(item.tasks), "image-classification")
-    pictures = task.startswith("image-")
-    rows = "SELECT image, label FROM my_table" if pictures else "my_table"
+    usual = "text-classification" if item.kind == "tokenizer" else "image-classification"
+    task = item.name if item.kind == "task" else next(iter(item.tasks), usual)
+    rows, network = _EXAMPLES.get(task.partition("-")[0], ("my_table", "mlp"))
     head = ["%%sparknn train my_model", f"task: {task}", "data:", f"  train: {rows}"]
-    written, model = _written(item), ["model: resnet8" if pictures else "model: mlp"]
+    written, model = _written(item), [f"model: {network}"]
     places = {
         "architecture": [f"model: {written}" if ": " not in written else f"model:\n  {written}"],
         "layer": ["model:", f"- {written}"],
         "preprocessor": ["preprocess:", f"- {written}", *model],
+        "tokenizer": [f"tokenizer: {{{written}}}" if ": " in written else f"tokenizer: {written}", *model],
         "augmentation": ["augment:", f"- {written}", *model],
         "loss": [*model, f"loss: {{{written}}}" if ": " in written else f"loss: {written}"],
         "optimizer": [

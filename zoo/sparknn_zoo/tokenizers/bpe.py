@@ -32,7 +32,7 @@ def bpe(
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 2)
     single = sorted({common.WORD_START, *common.something("bpe", single, min_count)})
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=min(vocabulary, common.most_tokens(counts, len(single))),
         min_frequency=min_count,
         show_progress=False,
         special_tokens=list(common.SPECIALS),

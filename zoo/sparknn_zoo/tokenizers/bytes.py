@@ -47,7 +47,7 @@ def _byte_characters() -> list[str]:
 
 def _trained(counts: Any, single: list[str], merges: int) -> Any:
     trainer = trainers.BpeTrainer(
-        vocab_size=len(common.SPECIALS) + len(single) + merges,
+        vocab_size=min(len(common.SPECIALS) + len(single) + merges, common.most_tokens(counts, len(single))),
         min_frequency=2,
         show_progress=False,
         special_tokens=[*common.SPECIALS, *single],  # in this order they get their ids

@@ -17,7 +17,7 @@ from sparknn_magic.errors import DataError
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
 PAD, UNKNOWN, START, SEPARATOR = SPECIALS
 WORD_START = "▁"
-Vocabulary = Annotated[int, Field(ge=16, le=10_000_000)]
+Vocabulary = Annotated[int, Field(ge=16)]
 LONGEST = 64  # characters of a word; a longer run is cut into several
 
 SPACE = r"\s\p{Cc}\x{200B}\x{FEFF}"
@@ -96,6 +96,14 @@ def repeated(words: Counter[str], at_once: int = 10_000) -> Iterator[list[str]]:
     for word, times in words.items():
         for start in range(0, times, at_once):
             yield [word] * min(at_once, times - start)
+
+
+def most_tokens(words: Counter[str], first: int) -> int:
+    """Return how many tokens pairs can make of words at most, beside the `first` ones to begin with.
+
+    The library takes memory for as many as it is told, a vocabulary of 10^12 too.
+    """
+    return len(SPECIALS) + first + sum(len(word) - 1 for word in words)
 
 
 def something(name: str, tokens: list[str], min_count: int) -> list[str]:

@@ -47,7 +47,7 @@ def _trained(counts: Counter[str], single: list[str], vocabulary: int, min_count
     within = {character for word in counts if len(word) > 1 for character in word}
     first = [*sorted(single), *(INSIDE + character for character in sorted(single) if character in within)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary,
+        vocab_size=min(vocabulary, common.most_tokens(counts, len(first))),
         min_frequency=min_count,
         show_progress=False,
         special_tokens=[*common.SPECIALS, *first],
