@@ -38,6 +38,7 @@ def bpe(
         special_tokens=list(common.SPECIALS),
         initial_alphabet=single,  # the limit keeps these, and no others
         limit_alphabet=len(single),
+        max_token_length=common.LONGEST_PIECE,
     )
     made = Tokenizer(models.BPE(unk_token=common.UNKNOWN))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # the words are found already

@@ -52,6 +52,7 @@ def _trained(counts: Any, single: list[str], merges: int) -> Any:
         show_progress=False,
         special_tokens=[*common.SPECIALS, *single],  # in this order they get their ids
         initial_alphabet=single,
+        max_token_length=3 * common.LONGEST_PIECE,  # most scripts have two or three bytes a character
     )
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # the words are found already

@@ -19,6 +19,7 @@ PAD, UNKNOWN, START, SEPARATOR = SPECIALS
 WORD_START = "▁"
 Vocabulary = Annotated[int, Field(ge=16)]
 LONGEST = 64  # characters of a word; a longer run is cut into several
+LONGEST_PIECE = 16  # of a piece of one: where there are no spaces, a whole message would be a piece that occurs twice
 
 SPACE = r"\s\p{Cc}\x{200B}\x{FEFF}"
 CHINESE = r"\p{Han}"

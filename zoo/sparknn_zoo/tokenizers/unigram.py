@@ -13,7 +13,6 @@ from tokenizers import Tokenizer, decoders, models
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
-LONGEST = 16  # characters of a piece
 SEEDS = 8  # pieces to begin with, for each that is to stay
 KEPT = 0.75  # of the pieces stay from one round to the next
 ROUNDS = 2  # estimates of the probabilities in between
@@ -70,13 +69,13 @@ def _pieces(counts: Counter[str], single: Sequence[str], most: int, min_count: i
 
 
 def _seeds(counts: Counter[str], characters: set[str], min_count: int) -> dict[str, int]:
-    """Return how often each run of 2 to LONGEST known characters occurs, of those that occur `min_count` times.
+    """Return how often each run of 2 to LONGEST_PIECE known characters occurs, of those that occur `min_count` times.
 
     A run is only as frequent as the two runs in it that are one shorter: most are never counted.
     """
     found: dict[str, int] = {}
     alive = [(word, times, {n for n, one in enumerate(word) if one in characters}) for word, times in counts.items()]
-    for length in range(2, LONGEST + 1):
+    for length in range(2, common.LONGEST_PIECE + 1):
         here: Counter[str] = Counter()
         alive = [(word, times, {n for n in starts if n + 1 in starts}) for word, times, starts in alive]
         alive = [each for each in alive if each[2]]

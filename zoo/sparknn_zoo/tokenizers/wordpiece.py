@@ -46,7 +46,7 @@ def _trained(counts: Counter[str], single: list[str], vocabulary: int, min_count
     """
     within = {character for word in counts if len(word) > 1 for character in word}
     first = [*sorted(single), *(INSIDE + character for character in sorted(single) if character in within)]
-    trainer = trainers.WordPieceTrainer(
+    trainer = trainers.BpeTrainer(  # what the library's own trainer of word pieces is, too
         vocab_size=min(vocabulary, common.most_tokens(counts, len(first))),
         min_frequency=min_count,
         show_progress=False,
@@ -54,8 +54,9 @@ def _trained(counts: Counter[str], single: list[str], vocabulary: int, min_count
         initial_alphabet=single,  # the limit keeps these, and no others
         limit_alphabet=len(single),
         continuing_subword_prefix=INSIDE,
+        max_token_length=len(INSIDE) + common.LONGEST_PIECE,
     )
-    made = Tokenizer(models.WordPiece(unk_token=common.UNKNOWN))
+    made = Tokenizer(models.BPE(continuing_subword_prefix=INSIDE))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # the words are found already
     made.train_from_iterator(common.repeated(counts), trainer)
     return made.get_vocab()
