@@ -16,10 +16,11 @@ from tokenizers import Tokenizer, normalizers
 
 from sparknn_magic import registry
 from sparknn_magic.data.text.tokenizing import train_tokenizer
+from sparknn_magic.data.text.words import CHINESE, HIRAGANA, SOUTH_EAST, spaced_words
+from sparknn_magic.data.text.words import words as by_words
 from sparknn_magic.errors import DataError
 from sparknn_magic.plugin import Part
 from sparknn_magic.spec.schema import options_model
-from sparknn_zoo.tokenizers import common
 
 NAMES = ["bpe", "bytes", "characters", "unigram", "wordpiece", "words"]
 FAMILY = "👩‍👩‍👧"
@@ -73,14 +74,14 @@ def test_every_tokenizer_is_tested_here():
     ],
 )
 def test_a_word_is_what_a_reader_takes_for_one_in_any_script(text, words):
-    assert split(common.words(), text) == words.split()
+    assert split(by_words(), text) == words.split()
 
 
 def test_scripts_without_spaces_are_words_by_the_character_or_in_runs_as_it_is_asked():
-    alone = common.words(alone=common.CHINESE + common.HIRAGANA + common.SOUTH_EAST)
+    alone = by_words(alone=CHINESE + HIRAGANA + SOUTH_EAST)
     assert split(alone, "退款をスーパーで") == ["退", "款", "を", "スーパー", "で"]
     assert split(alone, "วันดี") == ["วั", "น", "ดี"], "marks stay with their letters"
-    assert split(common.spaced_words(), "我想退款, thanks (a lot)") == [
+    assert split(spaced_words(), "我想退款, thanks (a lot)") == [
         "▁我想退款",
         ",",
         "▁thanks",
@@ -92,7 +93,7 @@ def test_scripts_without_spaces_are_words_by_the_character_or_in_runs_as_it_is_a
 
 
 def test_no_word_has_more_than_64_characters():
-    found = split(common.words(), "x" * 200 + "ก" * 130)
+    found = split(by_words(), "x" * 200 + "ก" * 130)
     assert [len(word) for word in found] == [64, 64, 64, 8, 64, 64, 2]
 
 
@@ -282,6 +283,8 @@ def test_a_vocabulary_below_16_is_refused_before_anything_runs(name):
 MAKE = """
 import hashlib, random
 from sparknn_magic.data.text.tokenizing import train_tokenizer
+from sparknn_magic.data.text.words import CHINESE, HIRAGANA, SOUTH_EAST, spaced_words
+from sparknn_magic.data.text.words import words as by_words
 from sparknn_magic.plugin import Part
 draw = random.Random(3)
 words = ["".join(draw.choices("etaoinshrdlu退款订单我想", k=draw.randint(1, 9))) for _ in range(3000)]

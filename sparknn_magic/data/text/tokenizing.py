@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Encoding, Tokenizer, normalizers
 
+from sparknn_magic.data.text.lookup import Ids, lookup
 from sparknn_magic.errors import BundleError, DataError, PluginError, SparkNNError, SpecError
 from sparknn_magic.plugin import Part, TextInputs
 
@@ -143,6 +144,7 @@ class Encoder:
             raise SpecError(f"max_length is {length}; this tokenizer needs at least {least} for a token of text.")
         encode = getattr(self.tokenizer, "encode_batch_fast", self.tokenizer.encode_batch)
         self._encode = partial(encode, add_special_tokens=False)
+        self._lookup = lookup(self.tokenizer)
 
     def encode(self, texts: pa.Array, pair: pa.Array | None = None) -> Encoded:
         """Return the tokens of each row, of a text or of a pair of texts.
@@ -169,7 +171,7 @@ class Encoder:
 
     def _texts(self, column: pa.Array, errors: list[str | None], cut: np.ndarray) -> list[str]:
         """Return the texts, "" where there is an error."""
-        found = _strings(column, errors)
+        found = strings(column, errors)
         for row, text in enumerate(found):
             if len(text) > MOST_CHARACTERS:
                 found[row], cut[row] = text[:MOST_CHARACTERS], True
@@ -187,16 +189,20 @@ class Encoder:
             errors[row] = str(error)
         return ""
 
-    def _ids(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _ids(self, texts: list[str]) -> Ids:
         """Return the ids of all texts, int32, one text after the other, and how many each has, int64."""
-        ids, counts = [], []
-        for part in _parts(texts):
-            found: list[Encoding] = self._encode(part)
-            counts.append(np.fromiter(map(len, found), np.int64, len(found)))
-            each = (encoding.ids for encoding in found)
-            ids.append(np.fromiter(chain.from_iterable(each), np.int32, int(counts[-1].sum())))
-        none = np.zeros(0, np.int32)
-        return np.concatenate([none, *ids]), np.concatenate([none.astype(np.int64), *counts])
+        found = [(np.zeros(0, np.int32), np.zeros(0, np.int64))]
+        for part in parts(texts):
+            table = self._lookup
+            found.append(self._by_library(part) if table is None else table.ids(part, self._by_library))
+        ids, counts = zip(*found, strict=True)
+        return np.concatenate(ids), np.concatenate(counts)
+
+    def _by_library(self, texts: list[str]) -> Ids:
+        found: list[Encoding] = self._encode(texts)
+        counts = np.fromiter(map(len, found), np.int64, len(found))
+        each = (encoding.ids for encoding in found)
+        return np.fromiter(chain.from_iterable(each), np.int32, int(counts.sum())), counts
 
 
 def one_thread() -> None:
@@ -237,7 +243,7 @@ def _around(tokenizer: Tokenizer, pair: bool) -> list[np.ndarray]:
     return [ids[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _strings(column: pa.Array, errors: list[str | None]) -> list[str]:
+def strings(column: pa.Array, errors: list[str | None]) -> list[str]:
     """Return the texts, "" for those that are null or not UTF-8."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -259,7 +265,7 @@ def _decoded(value: bytes | None) -> str | bytes | None:
         return value
 
 
-def _parts(texts: list[str]) -> Iterator[list[str]]:
+def parts(texts: list[str]) -> Iterator[list[str]]:
     """Yield runs of texts of at most AT_ONCE characters, or of one text."""
     start = total = 0
     for row, text in enumerate(texts):
@@ -294,12 +300,12 @@ def _joined(
         place += specials[n]
         if n < len(texts):
             starts = np.cumsum(lengths[n]) - lengths[n]
-            ids[_ranges(place, kept[n])] = texts[n][_ranges(starts, kept[n])]
+            ids[ranges(place, kept[n])] = texts[n][ranges(starts, kept[n])]
             place += kept[n]
     return ids, offsets
 
 
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return start, start + 1, ... of each range, one after the other."""
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import PositiveInt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sparknn_magic.data.text.words import WORD_START, spaced_words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
@@ -27,10 +28,10 @@ def bpe(
     min_count: a character, or a pair of tokens, that occurs less often in the training texts is not known.
     Raises: DataError where no character occurs `min_count` times.
     """
-    normalizer, split = common.one_space(normalizer), common.spaced_words()
+    normalizer, split = common.one_space(normalizer), spaced_words()
     counts = common.count_words(texts, normalizer, split)
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 2)
-    single = sorted({common.WORD_START, *common.something("bpe", single, min_count)})
+    single = sorted({WORD_START, *common.something("bpe", single, min_count)})
     trainer = trainers.BpeTrainer(
         vocab_size=min(vocabulary, common.most_tokens(counts, len(single))),
         min_frequency=min_count,

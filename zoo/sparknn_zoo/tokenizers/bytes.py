@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import NonNegativeInt
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from sparknn_magic.data.text.lookup import byte_characters
+from sparknn_magic.data.text.words import words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
@@ -25,24 +27,14 @@ def bytes_(texts: Iterator[str], normalizer: Any, *, merges: NonNegativeInt = 0)
     """
     normalizer = common.sequence(normalizer, normalizers.Strip())
     # Words with the space before them; what is between words stays too, for no byte is lost.
-    split = common.words(alone="", before=" ?", between=True)
+    split = words(alone="", before=" ?", between=True)
     split = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    single = _byte_characters()
+    single = byte_characters()
     if merges:
         model = _trained(common.count_words(texts, normalizer, split), single, merges)
     else:  # nothing to learn
         model = models.BPE(common.vocabulary_of(single), [])
     return common.finished(model, normalizer, split, decoders.ByteLevel())
-
-
-def _byte_characters() -> list[str]:
-    """Return for each byte the character that the library has for it.
-
-    Those are the printable ones of Latin-1 for themselves, and for the others 256, 257, ...
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return [chr(byte if byte in printable else 256 + others.index(byte)) for byte in range(256)]
 
 
 def _trained(counts: Any, single: list[str], merges: int) -> Any:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import PositiveInt
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models
 
+from sparknn_magic.data.text.words import WORD_START, started_words, words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
@@ -29,12 +30,10 @@ def characters(
     Raises: DataError where no character occurs `min_count` times.
     """
     most = vocabulary - len(common.SPECIALS) - 1
-    split = common.words()
-    counts = common.count_characters(common.count_words(texts, normalizer, split))
-    counts.pop(common.WORD_START, None)
+    counts = common.count_characters(common.count_words(texts, normalizer, words()))
+    counts.pop(WORD_START, None)
     found = common.something("characters", common.frequent(counts, min_count, most), min_count)
-    known = common.vocabulary_of([common.WORD_START, *found])
+    known = common.vocabulary_of([WORD_START, *found])
     # BPE without merges gives a word's characters, and remembers them: much faster than a split into characters.
     model = models.BPE(known, [], unk_token=common.UNKNOWN)
-    start = pre_tokenizers.Metaspace(common.WORD_START, prepend_scheme="always", split=False)
-    return common.finished(model, normalizer, pre_tokenizers.Sequence([split, start]), decoders.Metaspace())
+    return common.finished(model, normalizer, started_words(), decoders.Metaspace())

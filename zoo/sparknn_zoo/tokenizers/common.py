@@ -1,8 +1,6 @@
-"""What the tokenizers share: special tokens, what a word is in any script, counting. Runs on an executor.
+"""What the tokenizers share: special tokens, spaces, counting. Runs on an executor.
 
-A word is a run of letters, marks and digits of at most 64 characters; each punctuation mark is one, and each emoji with
-its skin tone, its joined parts (ZWJ) and the like. White space, control characters and the zero-width space of Thai and
-Khmer separate words. Where a script has no spaces, its characters stand alone or a run of them is a word: see `words`.
+What a word is stands in `sparknn_magic.data.text.words`.
 """
 
 from collections import Counter
@@ -10,53 +8,22 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import Field
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, normalizers, processors
 
+from sparknn_magic.data.text.words import SPACE
 from sparknn_magic.errors import DataError
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3
 PAD, UNKNOWN, START, SEPARATOR = SPECIALS
-WORD_START = "▁"
 Vocabulary = Annotated[int, Field(ge=16)]
-LONGEST = 64  # characters of a word; a longer run is cut into several
-LONGEST_PIECE = 16  # of a piece of one: where there are no spaces, a whole message would be a piece that occurs twice
-
-SPACE = r"\s\p{Cc}\x{200B}\x{FEFF}"
-CHINESE = r"\p{Han}"
-HIRAGANA = r"\p{Hiragana}"
-KATAKANA = r"\p{Katakana}\x{30FC}\x{FF70}\x{FF9E}\x{FF9F}"  # and its marks, which Unicode calls common
-SOUTH_EAST = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-OTHER = rf"[^{SPACE}\p{{P}}\p{{S}}{CHINESE}{HIRAGANA}{KATAKANA}{SOUTH_EAST}]"
-EMOJI = (
-    r"[\x{1F1E6}-\x{1F1FF}]{2}|"  # a flag
-    r"\p{So}(?:[\x{FE0E}\x{FE0F}\x{20E3}\x{1F3FB}-\x{1F3FF}\x{E0020}-\x{E007F}]|\x{200D}\p{So}){0,16}"
+LONGEST_PIECE = (
+    16  # characters of a piece of a word: where there are no spaces, a whole message would be a piece that occurs twice
 )
-
-
-def words(*, alone: str = CHINESE, before: str = "", between: bool = False) -> Any:
-    """Return the pre-tokenizer that finds words.
-
-    alone: scripts whose characters are a word each, with the marks on them; of the others without spaces runs are.
-    before: what may stand before a word and belongs to it.
-    between: keep what is between words, too.
-    """
-    runs = [script for script in (CHINESE, HIRAGANA, KATAKANA, SOUTH_EAST) if script not in alone]
-    patterns = [f"{OTHER}{{1,{LONGEST}}}", *(f"[{script}]{{1,{LONGEST}}}" for script in runs)]
-    if alone:
-        patterns.append(rf"[{alone}]\p{{M}}{{0,8}}")
-    pattern = f"{before}(?:{'|'.join([*patterns, EMOJI])}|[\\p{{P}}\\p{{S}}])"
-    return pre_tokenizers.Split(Regex(pattern), "isolated" if between else "removed", invert=not between)
 
 
 def one_space(normalizer: Any) -> Any:
     """Return the normalizer with a step behind it that leaves one space for white space, and none at the ends."""
     return sequence(normalizer, normalizers.Replace(Regex(f"[{SPACE}]+"), " "), normalizers.Strip())
-
-
-def spaced_words() -> Any:
-    """Return the pre-tokenizer that finds words in any script, with "▁" for the space before them."""
-    start = pre_tokenizers.Metaspace(WORD_START, prepend_scheme="always", split=False)
-    return pre_tokenizers.Sequence([start, words(alone="", before=f"{WORD_START}?")])
 
 
 def sequence(*found: Any) -> Any:

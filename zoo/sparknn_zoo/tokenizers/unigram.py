@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import PositiveInt
 from tokenizers import Tokenizer, decoders, models
 
+from sparknn_magic.data.text.words import WORD_START, spaced_words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
@@ -39,10 +40,10 @@ def unigram(
     Raises: DataError where no character occurs `min_count` times.
     """
     most = vocabulary - len(common.SPECIALS)
-    normalizer, split = common.one_space(normalizer), common.spaced_words()
+    normalizer, split = common.one_space(normalizer), spaced_words()
     counts = common.count_words(texts, normalizer, split)
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 2)
-    single = sorted({common.WORD_START, *common.something("unigram", single, min_count)})
+    single = sorted({WORD_START, *common.something("unigram", single, min_count)})
     pieces = _pieces(counts, single, most, min_count)
     return common.finished(_model(pieces), normalizer, split, decoders.Metaspace())
 

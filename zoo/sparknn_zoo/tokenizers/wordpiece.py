@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import PositiveInt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sparknn_magic.data.text.words import LONGEST, words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
@@ -30,11 +31,11 @@ def wordpiece(
     min_count: a character, or a pair of pieces, that occurs less often in the training texts is not known.
     Raises: DataError where no character occurs `min_count` times.
     """
-    split = common.words()
+    split = words()
     counts = common.count_words(texts, normalizer, split)
     single = common.frequent(common.count_characters(counts), min_count, vocabulary // 4)
     known = _trained(counts, common.something("wordpiece", single, min_count), vocabulary, min_count)
-    model = models.WordPiece(known, unk_token=common.UNKNOWN, max_input_chars_per_word=2 * common.LONGEST)
+    model = models.WordPiece(known, unk_token=common.UNKNOWN, max_input_chars_per_word=2 * LONGEST)
     return common.finished(model, normalizer, split, decoders.WordPiece(INSIDE))
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import PositiveInt
 from tokenizers import Tokenizer, models
 
+from sparknn_magic.data.text.words import CHINESE, HIRAGANA, SOUTH_EAST
+from sparknn_magic.data.text.words import words as by_words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
@@ -29,7 +31,7 @@ def words(
     Raises: DataError where no word occurs `min_count` times.
     """
     most = vocabulary - len(common.SPECIALS)
-    split = common.words(alone=common.CHINESE + common.HIRAGANA + common.SOUTH_EAST)
+    split = by_words(alone=CHINESE + HIRAGANA + SOUTH_EAST)
     found = common.frequent(common.count_words(texts, normalizer, split), min_count, most)
     known = common.vocabulary_of(common.something("words", found, min_count))
     return common.finished(models.WordLevel(known, unk_token=common.UNKNOWN), normalizer, split)
