@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sparknn_magic import registry
-from sparknn_magic.errors import SpecError
+from sparknn_magic.errors import SpecError, TrainError
 from sparknn_magic.plugin import Part
 from sparknn_magic.spec.training import TrainSpec
 from sparknn_magic.training.groups import base_rates, layer_scales, parameter_groups
@@ -110,7 +110,7 @@ def test_a_run_taken_up_from_its_checkpoint_ends_as_if_it_had_not_stopped(tmp_pa
 
 
 def test_a_rank_refuses_a_network_without_blocks(tmp_path):
-    with pytest.raises(SpecError, match="numbered blocks"):
+    with pytest.raises(TrainError, match="needs a network with numbered blocks"):
         fit(job(tmp_path, architecture=TWO, layer_decay=0.9), [rows(60)])
 
 
