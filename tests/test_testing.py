@@ -67,6 +67,14 @@ def test_a_broken_plugin_fails_with_the_sentence_that_names_its_fault(plugin, se
         check_plugin(plugin)
 
 
+def test_a_step_that_takes_long_for_a_long_text_is_named(monkeypatch):
+    monkeypatch.setattr("sparknn_magic.testing.texts.SECONDS", 0.3)
+    with pytest.raises(
+        PluginError, match=r"it takes 0\.5 s for a text of 100,000 characters \(letters without a space\)"
+    ):
+        check_plugin(texts.slow)
+
+
 def test_a_function_without_a_decorator_is_no_plugin():
     with pytest.raises(PluginError, match="escape has no decorator of"):
         check_plugin(re.escape)

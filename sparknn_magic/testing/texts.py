@@ -4,6 +4,7 @@
 import pickle
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers
@@ -68,7 +69,7 @@ def turns_texts_into_texts(subject: Subject) -> str:
             twice = _function(Tokenizer.from_str(_with(step).to_str()).normalizer)
     taken = sum(_text(apply, twice, words, text) for words, text in [*_shown(), *ODD.items()])
     must(taken, "it refuses every text.")
-    in_time(lambda text: _text(apply, apply, "a long text", text))
+    in_time(apply)
     return f"{taken} texts of many scripts go through, each twice with the same result, and long ones in time"
 
 
@@ -111,6 +112,10 @@ def in_time(apply: Callable[[str], Any]) -> None:
     """Raise Fault where a long text takes too long."""
     for words, text in LONG.items():
         start = time.perf_counter()
-        apply(text)
+        with (
+            suppress(SpecError, ValueError),
+            guard(f"it fails on a long text ({words})", allow=(SpecError, ValueError)),
+        ):
+            apply(text)
         taken = time.perf_counter() - start
-        must(taken < SECONDS, f"it takes {taken:.0f} s for a text of 100,000 characters ({words}).")
+        must(taken < SECONDS, f"it takes {taken:.1f} s for a text of 100,000 characters ({words}).")

@@ -18,7 +18,7 @@ Library = Callable[[list[str]], Ids]
 SPACE, STRANGE, ALONE = range(3)  # what characters are, beside letters: numbers from 3, one for each of RUNS
 RUNS = ("a", "あ", "ア", "ก")  # letters that make words with those of their kind alone, see `words`
 FOLLOWS, UNSEEN = 64, 255  # added for what may belong to a character that stands alone; not looked at yet
-PLAIN = {"type": "BPE", "merges": [], "dropout": None, "fuse_unk": False, "byte_fallback": False}
+PLAIN: dict[str, Any] = {"type": "BPE", "merges": [], "dropout": None, "fuse_unk": False, "byte_fallback": False}
 BARE = ("continuing_subword_prefix", "end_of_word_suffix")
 
 

@@ -23,7 +23,7 @@ from sparknn_magic.errors import BundleError, DataError, PluginError, SparkNNErr
 from sparknn_magic.plugin import Part, TextInputs
 
 MOST_CHARACTERS = 1_000_000  # of a text; what is behind them is cut
-AT_ONCE = 2_000_000  # characters that are encoded in one call: a token takes some 200 bytes until its id is read
+AT_ONCE = 500_000  # characters that are encoded in one call: a token takes some 200 bytes until its id is read
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")  # ids 0 to 3 of every tokenizer that is trained here
 PADS, SEPARATORS = ("[PAD]", "<pad>"), ("[SEP]", "</s>")
 WORD_START = "▁"

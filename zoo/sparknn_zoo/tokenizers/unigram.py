@@ -54,7 +54,9 @@ def _pieces(counts: Counter[str], single: Sequence[str], most: int, min_count: i
     characters, found = set(single), _seeds(counts, set(single), min_count)
     longest_first = sorted(found, key=lambda piece: (-found[piece] * len(piece), piece))[: SEEDS * most]
     own = common.count_characters(counts)
-    used = {piece: found[piece] * len(piece) for piece in longest_first} | {each: own[each] for each in single}
+    used = {piece: float(found[piece] * len(piece)) for piece in longest_first} | {
+        one: float(own[one]) for one in single
+    }
     while True:
         for _ in range(ROUNDS):
             scores = _log(used)
