@@ -88,17 +88,20 @@ class ColumnStack(nn.Module):
 class TextStack(nn.Module):
     """A list of layers for texts: input_ids int64[B, T], attention_mask int64[B, T] -> float32[B, outputs].
 
-    The layers always see `length` tokens: most of them have no idea of a mask, and some need a fixed number of steps.
+    Of each token float32[B, T, outputs]. The layers always see `length` tokens: most of them have no idea of a mask,
+    and some need a fixed number of steps.
     """
 
     def __init__(self, inputs: TextInputs, layers: Chain):
         super().__init__()
         self.layers, self.length, self.pad = layers, inputs.length, inputs.pad
+        self.each_token = inputs.each_token
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the outputs of the last layer."""
         ids_BT = input_ids.masked_fill(attention_mask == 0, self.pad)
-        return self.layers(nn.functional.pad(ids_BT, (0, self.length - ids_BT.shape[1]), value=self.pad))
+        outputs = self.layers(nn.functional.pad(ids_BT, (0, self.length - ids_BT.shape[1]), value=self.pad))
+        return outputs[:, : ids_BT.shape[1]] if self.each_token else outputs
 
 
 def stack(
@@ -125,7 +128,10 @@ def stack(
         raise SpecError(f"a list of layers takes pictures, columns or texts, not {type(inputs).__name__}.")
     layers = _with_units(layers, outputs)
     body = chain(shape, layers, at=(), given=given)
-    _check_outputs(body.shape, layers, outputs)
+    if isinstance(inputs, TextInputs) and inputs.each_token:
+        _check_tokens(body.shape, layers, inputs.length, outputs)
+    else:
+        _check_outputs(body.shape, layers, outputs)
     network: nn.Module = body if columns is None else ColumnStack(columns, body)
     if isinstance(inputs, TextInputs):
         network = TextStack(inputs, body)
@@ -223,6 +229,15 @@ def _check_outputs(shape: Shape, layers: Sequence[Mapping[str, Any]], outputs: i
     add = "`dense`" if len(shape) == 1 else "`flatten` and `dense`"
     last = f"the last layer, {layers[-1]['name']}, gives" if layers else "without a layer a row is"
     raise _placed(SpecError(f"{last} {words(shape)}, but {wanted}. Add {add}."), (max(0, len(layers) - 1),))
+
+
+def _check_tokens(shape: Shape, layers: Sequence[Mapping[str, Any]], length: int, outputs: int) -> None:
+    if shape == (length, outputs):
+        return
+    last = f"the last layer, {layers[-1]['name']}, gives" if layers else "without a layer a row is"
+    message = f"{last} {words(shape)}, but each of {length} tokens needs {outputs} numbers: {[length, outputs]}."
+    hint = "Leave out what pools or flattens, give recurrent layers `return_sequences: true`, and end with `dense`."
+    raise _placed(SpecError(message, hint=hint), (max(0, len(layers) - 1),))
 
 
 def table(network: nn.Module) -> list[dict[str, Any]]:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 MODES = ("permissive", "dropmalformed", "failfast")
 PREDICTION = "struct<label:string,score:float,probabilities:array<float>,error:string>"
 SEVERAL = "struct<label:string,score:float,probabilities:array<float>,error:string,labels:array<string>>"
+ENTITIES = "struct<entities:array<struct<start:int,end:int,label:string,text:string,score:float>>,error:string>"
 NUMBER = "struct<prediction:double,error:string>"
+EMBEDDING = "struct<embedding:array<float>,error:string>"
 FEATURES = "array<float>"
 
 

@@ -68,24 +68,46 @@ def _score(
     session: ort.InferenceSession,
     job: InferJob,
 ) -> pa.Array:
-    if len(columns) != job.columns:
-        write = above(write, _least_score(columns, job))
-        columns = columns[: job.columns]
+    least = _least_score(columns, job) if len(columns) != job.columns else None
+    errors: list[str | None] = []
+    answers = _answers(columns[: job.columns], read, session, job, errors)
+    if hasattr(write, "begin"):
+        return _gathered(write.begin(), answers, least, job, errors)
+    if least is not None:
+        write = above(write, least)
     parts: list[list[np.ndarray]] = []
     rows: list[np.ndarray] = [np.empty(0, np.int64)]
-    errors: list[str | None] = []
-    batches = read_batches(read, columns, session, job, errors)
-    for index, inputs in ahead(batches) if _on_device(session) else batches:
-        if job.mode == "failfast":
-            _require_all(errors)
-        if len(index):
-            parts.append(_run(session, job.outputs, inputs))
+    for index, _, found in answers:
+        parts.append(found)
         rows.append(index)
     outputs = {name: np.concatenate(part) for name, part in zip(job.outputs, zip(*parts, strict=True), strict=False)}
     scored = _no_number(*_in_order(outputs, np.concatenate(rows)), errors)
     if job.mode == "failfast":
         _require_all(errors)
     return write(*scored, errors)
+
+
+def _answers(
+    columns: tuple[pa.Array, ...], read: Any, session: ort.InferenceSession, job: InferJob, errors: list[str | None]
+) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray], list[np.ndarray]]]:
+    """Yield of each micro-batch the rows' positions, its inputs and the network's outputs."""
+    batches = read_batches(read, columns, session, job, errors)
+    for index, inputs in ahead(batches) if _on_device(session) else batches:
+        if job.mode == "failfast":
+            _require_all(errors)
+        if len(index):
+            yield index, inputs, _run(session, job.outputs, inputs)
+
+
+def _gathered(
+    gather: Any, answers: Iterator[Any], least: pa.Array | None, job: InferJob, errors: list[str | None]
+) -> pa.Array:
+    """Let a writer take each batch's outputs as they come: those of tokens differ in width from batch to batch."""
+    for index, inputs, found in answers:
+        gather.take(index, inputs, dict(zip(job.outputs, found, strict=True)), errors)
+    if job.mode == "failfast":
+        _require_all(errors)
+    return gather.finish(errors, least)
 
 
 Batch = tuple[np.ndarray, Mapping[str, np.ndarray]]  # positions of rows int64[readable], and their inputs
@@ -118,7 +140,7 @@ def _in_order(outputs: Outputs, rows: np.ndarray) -> tuple[Outputs, np.ndarray]:
 
 def _least_score(columns: tuple[pa.Array, ...], job: InferJob) -> pa.Array:
     """Return the column behind a classifier's own, the least score that a prediction must have."""
-    classifier = "score:float" in job.result
+    classifier = "score:float" in job.result  # of a row, or of each entity in it
     given = len(columns)
     if given != job.columns + 1 or not classifier:
         least = ", and one more for the least score" if classifier else ""

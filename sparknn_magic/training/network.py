@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sparknn_magic.errors import TrainError
-from sparknn_magic.plugin import Target, build_loss
+from sparknn_magic.plugin import Part, build_loss
 from sparknn_magic.training.job import TrainJob
+from sparknn_magic.training.tokens import of_each_token
 
 
 class Front(nn.Module):
@@ -112,13 +113,16 @@ def build_network(job: TrainJob) -> Network:
 
 def make_loss(job: TrainJob) -> Callable[..., Tensor]:
     """Build the loss: a function of (outputs, target), and of columns of the row by name, to float32[B]."""
-    return _with_target(job.loss, job.target)
+    return _of_rows(job, job.loss)
 
 
 def make_measure(job: TrainJob) -> Callable[[Tensor, Tensor], Tensor]:
     """Build the function of (outputs, target) to the figure of each row: float32[B]."""
-    return _with_target(job.measure, job.target)
+    return _of_rows(job, job.measure)
 
 
-def _with_target(part: Any, target: Target) -> Any:
-    return build_loss(part.load(), target, part.options)
+def _of_rows(job: TrainJob, part: Part) -> Any:
+    """Build a loss or a figure; where each token has a target of its own, the mean over the row's tokens."""
+    found = build_loss(part.load(), job.target, part.options)
+    target = job.rows.target
+    return of_each_token(found, target.pad) if target.ragged else found

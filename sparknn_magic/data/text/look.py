@@ -47,10 +47,10 @@ def looked(plan: TextPlan) -> Iterator[tuple[DataFrame, Inspected]]:
 
 
 def _inspect(plan: TextPlan, rows: DataFrame) -> Inspected:
-    counts, partitions = _rows(rows)
+    counts, partitions = count_rows(rows)
     check_splits(plan, counts)
     classes = find_classes(plan, _labels(plan, rows))
-    found = _tokenizer(plan, rows, counts["train"])
+    found = make_tokenizer(plan, rows, counts["train"])
     return Inspected(
         inputs=text_inputs(found.tokenizer, found.length),
         classes=classes,
@@ -61,7 +61,7 @@ def _inspect(plan: TextPlan, rows: DataFrame) -> Inspected:
     )
 
 
-def _rows(rows: DataFrame) -> tuple[dict[str, int], int]:
+def count_rows(rows: DataFrame) -> tuple[dict[str, int], int]:
     """Return the rows of each split, and how many partitions there are."""
     found = rows.select("split", F.spark_partition_id().alias("partition")).groupBy("split")
     seen = found.agg(F.count(F.lit(1)).alias("n"), F.max("partition").alias("partition")).collect()
@@ -77,7 +77,7 @@ def _labels(plan: TextPlan, rows: DataFrame) -> list[Any]:
     return counted.limit(MAX_CLASSES + 2).collect()  # the null label and one too many
 
 
-def _tokenizer(plan: TextPlan, rows: DataFrame, count: int) -> Any:
+def make_tokenizer(plan: TextPlan, rows: DataFrame, count: int) -> Any:
     """Have one executor train the tokenizer on the training texts, or on a sample of them that a hash draws."""
     job = TokenizerJob(plan.steps, plan.tokenizer, plan.given, plan.most, plan.length)
 

@@ -59,7 +59,7 @@ def plan(
     `names` are the notebook's DataFrames; `given` is the tokenizer.json of a pretrained network.
     Raises: SpecError or DataError with the place in the cell.
     """
-    _check_keys(experiment)
+    check_keys(experiment)
     applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved)
     frames = applied.frames
     texts = {n: find_texts(frame, experiment, n) for n, frame in frames.items()}
@@ -99,7 +99,7 @@ def plan(
     )
 
 
-def _check_keys(experiment: Experiment) -> None:
+def check_keys(experiment: Experiment) -> None:
     """Raise SpecError where the cell says of its data what only other tasks have."""
     others = {"image": "pictures", "shape": "pictures", "features": "columns of numbers and categories"}
     for name, words in others.items():

@@ -23,7 +23,7 @@ from sparknn_magic.data.text.plan import TextPlan, plan
 from sparknn_magic.data.text.shards import shard_batches, shard_schema
 from sparknn_magic.plugin import TextInputs
 
-__all__ = ["Inspected", "Prepared", "TextPlan", "details", "inspect", "plan", "prepare", "sample_rows"]
+__all__ = ["Inspected", "Prepared", "TextPlan", "details", "inspect", "plan", "prepare", "sample_rows", "spread"]
 
 TASK_ROWS = 20_000  # texts; fewer are not worth a task of their own
 
@@ -113,13 +113,16 @@ def _write(plan: TextPlan, rows: DataFrame, found: Inspected, uri: str, schema: 
     def shard(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return shard_batches(batches, job)
 
-    rows = rows.where(F.col("split") != TEST)
+    used = spread(plan, rows.where(F.col("split") != TEST), found)
+    used.mapInArrow(shard, schema).write.mode("overwrite").parquet(uri)
+
+
+def spread(plan: TextPlan, rows: DataFrame, found: Inspected) -> DataFrame:
+    """Return the rows in as many partitions as are worth it: one small file, say, one core would prepare alone."""
     tasks = sum(found.rows.values()) // TASK_ROWS
-    if tasks > found.partitions:  # one small file, say, that one core would prepare alone
-        tasks = min(tasks, cluster.slots(plan.spark) or 1)
     if tasks > found.partitions:
-        rows = rows.repartition(tasks, "row")
-    rows.mapInArrow(shard, schema).write.mode("overwrite").parquet(uri)
+        tasks = min(tasks, cluster.slots(plan.spark) or 1)
+    return rows.repartition(tasks, "row") if tasks > found.partitions else rows
 
 
 def _summarize(plan: TextPlan, found: Inspected, uri: str, schema: str) -> dict[str, Any]:

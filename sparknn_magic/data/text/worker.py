@@ -34,7 +34,7 @@ class TextReader:
         """
         if len(columns) != self.columns:
             raise DataError(f"the model reads {self.columns} column(s) of texts; it was given {len(columns)}.")
-        columns = tuple(_strings(column) for column in columns)
+        columns = tuple(text_column(column) for column in columns)
         budget = BATCH_TOKENS * max(1, threads)
         for start in range(0, len(columns[0]), BLOCK_ROWS):
             block = [column[start : start + BLOCK_ROWS] for column in columns]
@@ -44,7 +44,7 @@ class TextReader:
                 yield rows + start, padded(found, rows, self.pad)
 
 
-def _strings(column: pa.Array) -> pa.Array:
+def text_column(column: pa.Array) -> pa.Array:
     """Return the column; of `SELECT model(NULL)` one of strings. Raises: DataError where it holds no texts."""
     kind = column.type
     if pa.types.is_null(kind):
@@ -81,10 +81,14 @@ def by_budget(found: Encoded, budget: int) -> Iterator[np.ndarray]:
 
 def padded(found: Encoded, rows: np.ndarray, pad: int) -> dict[str, np.ndarray]:
     """Return `input_ids` and `attention_mask` int64[rows, longest of these rows]."""
-    starts = found.offsets[rows]
-    lengths = found.offsets[rows + 1] - starts
-    position = np.arange(max(1, int(lengths.max())))
-    inside = position < lengths[:, None]
-    taken = found.ids[np.minimum(starts[:, None] + position, len(found.ids) - 1)]
-    ids = np.where(inside, taken, pad).astype(np.int64)
+    index, inside = laid_out(found.offsets, rows)
+    ids = np.where(inside, found.ids[index], pad).astype(np.int64)
     return {"input_ids": ids, "attention_mask": (ids != pad).astype(np.int64)}
+
+
+def laid_out(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each row's tokens are among all: int64[rows, longest of these rows]; and which are of the row."""
+    starts = offsets[rows]
+    lengths = offsets[rows + 1] - starts
+    position = np.arange(max(1, int(lengths.max())))
+    return np.minimum(starts[:, None] + position, offsets[-1] - 1), position < lengths[:, None]

@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from sparknn_magic.plugin import TextInputs, architecture
-from sparknn_zoo.text.common import CLASSIFICATION, BothWays, Rate, Vectors, masked_max, masked_mean
+from sparknn_zoo.text.common import TAGGING, BothWays, Rate, Vectors, masked_max, masked_mean
 
 SOURCE = "Schuster and Paliwal 1997, Bidirectional Recurrent Neural Networks; Hochreiter and Schmidhuber 1997"
 Pooling = Literal["last", "mean", "max"]
@@ -38,19 +38,21 @@ class BiLSTM(nn.Module):
         self, inputs: TextInputs, outputs: int, *, dim: int, units: int, depth: int, pooling: Pooling, dropout: float
     ):
         super().__init__()
-        self.pooling = pooling
+        self.pooling, self.each_token = pooling, inputs.each_token
         self.vectors = Vectors(inputs, dim, dropout)
         self.recurrent = BothWays(nn.LSTM, dim, units, depth, dropout)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * units, outputs)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """int64[B, T], int64[B, T] -> float32[B, K]."""
+        """int64[B, T], int64[B, T] -> float32[B, K], or of each token float32[B, T, K]."""
         x_BTH = self.recurrent(self.vectors(input_ids), attention_mask)
+        if self.each_token:
+            return self.head(self.dropout(x_BTH))
         return self.head(self.dropout(POOLINGS[self.pooling](x_BTH, attention_mask)))
 
 
-@architecture("bilstm", task=CLASSIFICATION, dynamic=("batch", "length"), source=SOURCE, notes={"tokenizer": "words"})
+@architecture("bilstm", task=TAGGING, dynamic=("batch", "length"), source=SOURCE, notes={"tokenizer": "words"})
 def bilstm(
     inputs: TextInputs,
     outputs: int,
@@ -63,13 +65,13 @@ def bilstm(
 ) -> nn.Module:
     """LSTM that reads the words from both ends: ids, mask int64[B, T] -> float32[B, outputs].
 
-    Reading back starts at a row's last real token, wherever its padding ends.
+    Of each token float32[B, T, outputs]. Reading back starts at a row's last real token, wherever its padding ends.
 
     dim: dimensions of a word's vector.
     units: numbers that each direction keeps from word to word.
     depth: recurrent layers, each on the outputs of the one before.
     pooling: what becomes of the words' outputs: those at the last word and, read back, at the first; mean; or max, of
-        each number the largest.
+        each number the largest. Nothing is pooled where each token has outputs.
     dropout: share dropped in training of the word vectors' numbers, of the outputs between layers and of the pooled.
     Source: Schuster and Paliwal 1997; max as in Conneau et al. 2017, sec. 3.2.
     """

@@ -10,9 +10,10 @@ from sparknn_magic.plugin import TextInputs
 from sparknn_zoo.layers.recurrent import Recurrent
 from sparknn_zoo.vision.common import Rate
 
-__all__ = ["CLASSIFICATION", "BothWays", "Rate", "Vectors", "masked_max", "masked_mean"]
+__all__ = ["CLASSIFICATION", "TAGGING", "BothWays", "Rate", "Vectors", "masked_max", "masked_mean"]
 
 CLASSIFICATION = "text-classification"
+TAGGING = (CLASSIFICATION, "token-classification")  # of architectures that can give outputs for each token
 
 
 class Vectors(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import TextInputs, architecture
-from sparknn_zoo.text.common import CLASSIFICATION, Rate, Vectors, masked_mean
+from sparknn_zoo.text.common import TAGGING, Rate, Vectors, masked_mean
 from sparknn_zoo.vision.common import transformer_init
 
 SOURCE = "Vaswani et al. 2017, arXiv:1706.03762; pre-norm: Xiong et al. 2020; rotary positions: Su et al. 2021"
@@ -88,6 +88,7 @@ class TextTransformer(nn.Module):
         self, inputs: TextInputs, outputs: int, *, dim: int, depth: int, heads: int, hidden: int, dropout: float
     ):
         super().__init__()
+        self.each_token = inputs.each_token
         self.vectors = Vectors(inputs, dim, dropout)
         self.rotary = Rotary(dim // heads)
         self.layers = nn.ModuleList(Layer(dim, heads, hidden, dropout) for _ in range(depth))
@@ -97,19 +98,20 @@ class TextTransformer(nn.Module):
         transformer_init(self)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """int64[B, T], int64[B, T] -> float32[B, K]."""
+        """int64[B, T], int64[B, T] -> float32[B, K], or of each token float32[B, T, K]."""
         x_BTD = self.vectors(input_ids)
         # A very low score, not -inf: a row without any token gets numbers too.
         bias_B11T = (attention_mask == 0).to(x_BTD.dtype)[:, None, None] * torch.finfo(x_BTD.dtype).min
         turn = self.rotary(x_BTD)
         for layer in self.layers:
             x_BTD = layer(x_BTD, bias_B11T, turn)
-        return self.head(self.dropout(masked_mean(self.norm(x_BTD), attention_mask)))
+        x_BTD = self.norm(x_BTD)
+        return self.head(self.dropout(x_BTD if self.each_token else masked_mean(x_BTD, attention_mask)))
 
 
 @architecture(
     "text_transformer",
-    task=CLASSIFICATION,
+    task=TAGGING,
     dynamic=("batch", "length"),
     source=SOURCE,
     notes={"tokenizer": "wordpiece"},
@@ -126,7 +128,7 @@ def text_transformer(
 ) -> nn.Module:
     """Small Transformer encoder, trained from scratch: ids, mask int64[B, T] -> float32[B, outputs].
 
-    Texts of any length; time and memory of attention grow with its square.
+    Of each token float32[B, T, outputs]. Texts of any length; time and memory of attention grow with its square.
 
     dim: dimensions of a token, a multiple of twice the heads.
     depth: layers.
