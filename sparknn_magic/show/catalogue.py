@@ -16,9 +16,12 @@ from sparknn_magic.spec.schema import options_model
 from sparknn_magic.spec.words import describe_field, literals
 
 WIDTH = 116  # columns of a page of text
-_EXAMPLES = {  # first word of a task -> rows, and a network that takes them
-    "image": ("SELECT image, label FROM my_table", "resnet8"),
-    "text": ("SELECT text, label FROM my_table", "fasttext"),
+_PRETRAINED = "minilm: {pretrained: sentence-transformers/all-MiniLM-L6-v2}"
+_EXAMPLES = {  # task -> rows, and a network that takes them
+    "image-classification": ("SELECT image, label FROM my_table", "resnet8"),
+    "text-classification": ("SELECT text, label FROM my_table", "fasttext"),
+    "text-embedding": ("SELECT text FROM my_table", _PRETRAINED),
+    "token-classification": ("my_table", _PRETRAINED),
 }
 COLUMNS = {"name": 36, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
 
@@ -179,9 +182,9 @@ def example_cell(item: Item) -> str:
         return f'import sparknn_magic\n\nrows = sparknn_magic.sample("{item.name}", spark)'
     usual = "text-classification" if item.kind == "tokenizer" else "image-classification"
     task = item.name if item.kind == "task" else next(iter(item.tasks), usual)
-    rows, network = _EXAMPLES.get(task.partition("-")[0], ("my_table", "mlp"))
+    rows, network = _EXAMPLES.get(task, ("my_table", "mlp"))
     head = ["%%sparknn train my_model", f"task: {task}", "data:", f"  train: {rows}"]
-    written, model = _written(item), [f"model: {network}"]
+    written, model = _written(item), [f"model: {network}" if ": " not in network else f"model:\n  {network}"]
     places = {
         "architecture": [f"model: {written}" if ": " not in written else f"model:\n  {written}"],
         "layer": ["model:", f"- {written}"],

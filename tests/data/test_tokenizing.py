@@ -234,9 +234,9 @@ def test_a_message_of_100_000_characters_takes_well_under_a_second(name):
     attribute = {"bytes": "bytes_"}.get(name, name)
     encoder = Encoder(train_tokenizer(Part(f"sparknn_zoo.tokenizers.{name}:{attribute}"), iter(texts), []))
     for long in ("refund " * 15_000, "我想退款" * 25_000, "ขอเงินคืน" * 12_000, "x" * 100_000, "(" * 100_000):
-        start = time.perf_counter()
+        start = time.process_time()
         found = encoder.encode(pa.array([long]))
-        assert time.perf_counter() - start < 0.8
+        assert time.process_time() - start < 0.8
         assert (found.cut.tolist(), len(found.ids)) == ([True], 512)
 
 

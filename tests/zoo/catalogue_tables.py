@@ -41,6 +41,8 @@ TABLES: dict[str, tuple[str, Callable[[Item], bool]]] = {
     "optimizers": ("optimizer", lambda item: True),
     "schedules": ("schedule", lambda item: True),
     "tasks": ("task", lambda item: True),
+    "preprocessors of texts": ("preprocessor", serves("text-classification")),
+    "tokenizers": ("tokenizer", lambda item: True),
 }
 
 
@@ -105,7 +107,7 @@ def _row(item: Item, said: dict[str, str], timed: bool) -> list[str]:
 
 def _architecture(item: Item, task: str) -> list[str]:
     inputs, outputs = SMALL[task]
-    count = sum(p.numel() for p in item.build(inputs, outputs).parameters())
+    count = sum(p.numel() for p in item.build(inputs, outputs, **item.example).parameters())
     return [
         f"`{item.name}`",
         _options(item),

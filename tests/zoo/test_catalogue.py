@@ -11,7 +11,7 @@ from sparknn_magic.plugin import ImageInputs
 from tests.zoo import catalogue_tables
 
 CATALOGUE = (Path(__file__).parents[2] / "zoo" / "README.md").read_text()
-KINDS = ["preprocessor", "augmentation", "loss", "optimizer", "schedule"]
+KINDS = ["preprocessor", "tokenizer", "augmentation", "loss", "optimizer", "schedule"]
 OPTION = re.compile(r"(\*\*)?`(\w+)`(?:\*\*)?(?: (\[[^]]*\]|[^,\s]+))?")
 
 
