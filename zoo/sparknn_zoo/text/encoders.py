@@ -54,8 +54,9 @@ class Encoder(nn.Module):
         written, folder = parts.read_config(family, wanted)
         config = parts.make_config(family, inputs, wanted, written, folder is not None)
         model, left = parts.load(family, config, folder, wanted.pretrained)
-        self.family, self.config, self.separator = family, config, inputs.separator
+        self.family, self.config = family, config
         self.pooling = parts.pooling_of(family, folder, config) if pooling == "auto" else pooling
+        self.each_token = inputs.each_token
         self.note = _note(wanted.pretrained, left)
         self.rebuild: dict[str, Any] = {
             "pretrained": None,
@@ -73,12 +74,10 @@ class Encoder(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.takes = set(inspect.signature(type(model).forward).parameters)
         self.first = _first_position(family, model, inputs.length)
-        self.pairs = (
-            inputs.separator is not None
-            and "token_type_ids" in self.takes
-            and getattr(config, "type_vocab_size", 0) > 1
-            and not any(kind in config.model_type for kind in parts.ONE_KIND)
-        )
+        self.typed = "token_type_ids" in self.takes
+        told_apart = self.typed and not any(kind in config.model_type for kind in parts.ONE_KIND)
+        # The id after which the second text of a pair begins, where the network can tell it from the first.
+        self.pair = inputs.separator if told_apart and getattr(config, "type_vocab_size", 0) > 1 else None
         if lora is not None:
             parts.adapt(family, model, lora)
         self._freeze(freeze_layers)
@@ -101,9 +100,9 @@ class Encoder(nn.Module):
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """int64[B, T], int64[B, T] -> the hidden states of the last layer, float32[B, T, D]."""
         given: dict[str, Any] = {"input_ids": input_ids, "attention_mask": self._mask(attention_mask)}
-        if self.pairs:
-            given["token_type_ids"] = second_text(input_ids, attention_mask, self.separator)
-        elif "token_type_ids" in self.takes:
+        if self.pair is not None:
+            given["token_type_ids"] = second_text(input_ids, attention_mask, self.pair)
+        elif self.typed:
             given["token_type_ids"] = torch.zeros_like(input_ids)
         if "position_ids" in self.takes:
             positions_1T = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
@@ -128,9 +127,11 @@ class Encoder(nn.Module):
         return hidden_BTD[:, 0] if self.pooling == "cls" else masked_mean(hidden_BTD, attention_mask)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """int64[B, T], int64[B, T] -> logits float32[B, K]."""
-        pooled_BD = self.pool(self.encode(input_ids, attention_mask), attention_mask)
-        return self.head(self.dropout(pooled_BD))
+        """int64[B, T], int64[B, T] -> logits float32[B, K], or of each token float32[B, T, K]."""
+        hidden_BTD = self.encode(input_ids, attention_mask)
+        if self.each_token:
+            return self.head(self.dropout(hidden_BTD))
+        return self.head(self.dropout(self.pool(hidden_BTD, attention_mask)))
 
     def merged(self) -> "Encoder":
         """Return the same network with its adapters added to the weights beside them; itself where it has none."""
@@ -147,9 +148,9 @@ class Encoder(nn.Module):
         return whole
 
 
-def second_text(ids_BT: Tensor, mask_BT: Tensor, separator: int | None) -> Tensor:
+def second_text(ids_BT: Tensor, mask_BT: Tensor, separator: int) -> Tensor:
     """Return 1 for the tokens behind a row's first separator, and 0 for all others and the padding: int64[B, T]."""
-    ends_BT = (ids_BT == separator).long() * mask_BT
+    ends_BT = ids_BT.eq(separator).long() * mask_BT
     return ((ends_BT.cumsum(1) - ends_BT) > 0).long() * mask_BT
 
 
