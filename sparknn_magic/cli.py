@@ -61,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("model", help="the model's folder")
     item = commands.add_parser("help", help="options, shapes and source of one plugin")
     item.add_argument("item", nargs="?", help="the plugin's name")
-    demo = commands.add_parser("demo", help="train on the Fashion-MNIST sample, from rows to a report")
+    demo = commands.add_parser("demo", help="train on a sample, from rows to a report: pictures, or text")
+    demo.add_argument("what", nargs="?", default="pictures", help="pictures (the default) or text")
     demo.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
 
     check = commands.add_parser("check", help="check that every plugin of a package keeps to its contract")
@@ -181,7 +182,7 @@ def _help(read: argparse.Namespace) -> None:
 def _demo(read: argparse.Namespace) -> None:
     from sparknn_magic.demo import demo
 
-    demo(runs=read.runs)
+    demo(read.what, runs=read.runs)
 
 
 def _check(read: argparse.Namespace) -> None:

@@ -1,9 +1,18 @@
-"""`sparknn demo`: the whole main job on real pictures, in one call."""
+"""`sparknn demo`: the whole main job on real rows, in one call: pictures, or texts."""
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sparknn_magic.errors import UnknownName, did_you_mean
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sparknn_magic.model import Model
 
 WORKERS = 2
-EXPERIMENT = """\
+PICTURES = """\
 task: image-classification
 data:
   train: SELECT image, label FROM fashion_mnist
@@ -21,12 +30,64 @@ train:
   workers: 2
 export: models/fashion
 """
+TEXT = """\
+task: text-classification
+data:
+  train: help_desk
+  text: text
+  label: intent
+  validation: 10%
+  test: help_desk_test
+preprocess:
+- nfkc
+- lowercase
+- mask_emails
+- mask_urls
+model: fasttext
+train:
+  epochs: 40
+  batch_size: 32
+  optimizer: {adamw: {lr: 2e-2}}
+  workers: 2
+export: models/intent
+"""
 
 
-def demo(*, runs: str | None = None) -> None:
-    """Train on the Fashion-MNIST sample with two workers, score its test rows, print figures and where things are.
+class Demo(NamedTuple):
+    """A sample, and what is done with it."""
 
-    Raises: SessionError where Spark cannot be started.
+    name: str  # of the model
+    sample: str
+    words: str  # what the rows are
+    cell: str
+    queries: tuple[str, ...]
+
+
+DEMOS = {
+    "pictures": Demo(
+        "fashion",
+        "fashion-mnist",
+        "Fashion-MNIST, real product pictures",
+        PICTURES,
+        ("SELECT fashion(image).label AS predicted, count(*) AS rows FROM fashion_mnist_test GROUP BY 1",),
+    ),
+    "text": Demo(
+        "intent",
+        "help-desk",
+        "messages to a help desk, in English and Chinese",
+        TEXT,
+        (
+            "SELECT intent(text).label AS predicted, count(*) AS rows FROM help_desk_test GROUP BY 1",
+            "SELECT left(text, 60) AS text, intent(text, 0.8).label AS sure FROM help_desk_test ORDER BY id LIMIT 8",
+        ),
+    ),
+}
+
+
+def demo(what: str = "pictures", *, runs: str | None = None) -> "Model":
+    """Train on a sample with two workers, score its test rows, print figures and where things are.
+
+    Raises: SessionError where Spark cannot be started; UnknownName where there is no such demo.
     """
     from sparknn_magic.cluster import slots
     from sparknn_magic.run import train
@@ -35,18 +96,31 @@ def demo(*, runs: str | None = None) -> None:
     from sparknn_magic.show.text import metrics_table
     from sparknn_magic.show.words import near
 
+    if what not in DEMOS:
+        raise UnknownName(f"there is no demo '{what}', only {' and '.join(DEMOS)}.{did_you_mean(what, DEMOS)}")
+    shown = DEMOS[what]
     started = time.perf_counter()
     spark = session("sparknn-demo")
-    sample("fashion-mnist", spark)
-    print("This is the cell that runs now (Fashion-MNIST, real product pictures):", end="\n\n")
-    print(f"%%sparknn train fashion\n{EXPERIMENT}")
+    sample(shown.sample, spark)
+    print(f"This is the cell that runs now ({shown.words}):", end="\n\n")
+    print(f"%%sparknn train {shown.name}\n{shown.cell}")
     workers = min(WORKERS, slots(spark) or WORKERS)  # a machine with one core trains with one worker
-    model = train(EXPERIMENT, name="fashion", overrides=[f"train.workers={workers}"], spark=spark, runs=runs)
-    query = "SELECT fashion(image).label AS predicted, count(*) AS rows FROM fashion_mnist_test GROUP BY 1"
+    model = train(shown.cell, name=shown.name, overrides=[f"train.workers={workers}"], spark=spark, runs=runs)
     print(f"\n{metrics_table(model.metrics, evaluated_on=model.meta['evaluated_on'])}")
-    print(f"{query}\n")
-    for row in spark.sql(query).collect():
-        print(f"  {row.predicted:<12} {row['rows']:>5}")
-    print(f"\nmodel folder  {near(model.folder)}")
+    for query in shown.queries:
+        _show(spark, query)
+    print(f"model folder  {near(model.folder)}")
     print(f"report        {near(model.report)}")
     print(f"in all        {time.perf_counter() - started:.0f} s")
+    return model
+
+
+def _show(spark: "SparkSession", query: str) -> None:
+    """Print a query and its rows."""
+    from sparknn_magic.show.words import table
+
+    frame = spark.sql(query)
+    rows: list[Sequence[Any]] = [frame.columns, *frame.collect()]
+    cells = [["-" if value is None else str(value) for value in row] for row in rows]
+    aligned = "".join("r" if kind in ("int", "bigint") else "l" for _, kind in frame.dtypes)
+    print(f"{query}\n\n{table(cells, aligned, indent='  ')}\n")

@@ -35,6 +35,7 @@ SIZE = (32, 32, 3)
 CLASSES = [f"class {k}" for k in range(10)]
 HAND_BATCH = 256  # rows in one call of the sessions written by hand; 64 to 1,024 differ little for them
 LIMIT_BATCHES = (32, 64, 128, 256, 1024)
+RESNET_FILES = 32  # minutes of work: in few tasks one core would wait for the other at the end
 
 
 def limit(path: str, pictures: np.ndarray, cores: int) -> tuple[Callable[[], None], int]:
@@ -149,7 +150,8 @@ def main() -> None:
         if options.resnet_rows:
             network = Part("sparknn_zoo.vision.resnet:resnet18", {}).build(ImageInputs(3, 32, 32), len(CLASSES))
             path = export(network, Path(folder, "resnet18.onnx"), SIZE[0])
-            few = spark.read.parquet(write_rows(values.slice(0, options.resnet_rows), Path(folder, "few")))
+            part = values.slice(0, options.resnet_rows)
+            few = spark.read.parquet(write_rows(part, Path(folder, "few"), RESNET_FILES))
             print(compare("resnet18", str(path), pictures[: options.resnet_rows], few, options), flush=True)
     spark.stop()
 

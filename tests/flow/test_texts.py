@@ -32,7 +32,7 @@ model:
 - global_max_pool1d
 - dense
 train:
-  epochs: 8
+  epochs: 14
   batch_size: 16
   optimizer: {adamw: {lr: 1e-2}}
   workers: 2
@@ -101,7 +101,7 @@ def test_sql_gives_what_the_metrics_were_computed_from(spark, intents, messages)
     assert all((row.p is None) == (row.score < 0.9) for row in sure if row.score is not None)
 
 
-def test_the_cards_own_lines_score_a_text_without_this_package(intents, messages):
+def test_the_cards_own_lines_score_a_text_without_this_package(spark, intents):
     card = (intents.folder / "README.md").read_text()
     code = re.search(r"```python\n(import json.*?)```", card, re.S)[1]
     text = "Hello 退款 where is it"
@@ -111,7 +111,7 @@ def test_the_cards_own_lines_score_a_text_without_this_package(intents, messages
     )
     assert done.returncode == 0, done.stderr
     label, score = done.stdout.split()
-    ours = intents.predict(messages.sparkSession.createDataFrame([(text,)], "message string")).first().prediction
+    ours = spark.sql(f"SELECT intents('{text}') AS p").first().p
     assert (label, float(score)) == (ours.label, pytest.approx(ours.score, abs=1e-6))
 
 
@@ -124,7 +124,7 @@ def test_a_dry_run_tells_of_texts_and_tokenizer(spark, messages, home):
 
 def test_long_texts_are_cut_and_it_is_said(spark, home, messages):
     events = []
-    cell = CELL.replace("  text: message\n", "  text: message\n  max_length: 5\n").replace("epochs: 8", "epochs: 1")
+    cell = CELL.replace("  text: message\n", "  text: message\n  max_length: 5\n").replace("epochs: 14", "epochs: 1")
     model = train(spark, home, cell, "short", on_event=events.append)
     notes = [e["message"] for e in events if e["event"] == "note"]
     assert any(

@@ -176,6 +176,8 @@ def test_a_micro_batch_is_large_for_small_pictures_and_small_for_large_ones(tmp_
         for side in (4, 32, 224)
     ]
     assert sizes == [1024, 32, 1]
+    session = make_session(str(write_model(tmp_path, height=32, width=32)), threads=1)
+    assert micro_batch(session, weights=40_000_000) == 128
 
 
 # Reading beside running.
