@@ -36,13 +36,13 @@ TABLES: dict[str, tuple[str, Callable[[Item], bool]]] = {
     "initializers": ("initializer", lambda item: True),
     "preprocessors of pictures": ("preprocessor", lambda item: not item.tasks or PICTURES in item.tasks),
     "preprocessors of columns": ("preprocessor", serves(COLUMNS)),
+    "preprocessors of texts": ("preprocessor", serves("text-classification")),
+    "tokenizers": ("tokenizer", lambda item: True),
     "augmentations": ("augmentation", lambda item: True),
     "losses": ("loss", lambda item: True),
     "optimizers": ("optimizer", lambda item: True),
     "schedules": ("schedule", lambda item: True),
     "tasks": ("task", lambda item: True),
-    "preprocessors of texts": ("preprocessor", serves("text-classification")),
-    "tokenizers": ("tokenizer", lambda item: True),
 }
 
 
