@@ -226,6 +226,6 @@ HOSTILE = [
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_of_100_000_characters_takes_long(name):
     for piece in HOSTILE:
-        start = time.perf_counter()
+        start = time.process_time()
         apply(name, (piece * 100_000)[:100_000])
-        assert time.perf_counter() - start < 2, f"{piece!r} again and again"
+        assert time.process_time() - start < 2, f"{piece!r} again and again"
