@@ -16,6 +16,7 @@ from sparknn_magic.show.words import (
     percent,
     plain,
     plural,
+    score_figures,
     size,
     step_text,
     yaml_text,
@@ -67,6 +68,12 @@ def _how_good(metrics: Mapping[str, Any]) -> str:
         return (
             f"{words}; to answer always with the mean of the training rows is off by {number(metrics['baseline_mae'])}"
         )
+    if "hamming_loss" in metrics:
+        return (
+            f"all labels are right in **{percent(metrics['accuracy'], 2)}**, and its micro F1 is "
+            f"**{figure(metrics['micro']['f1'])}**; to answer always with the most frequent set of labels is right in "
+            f"{percent(metrics['baseline_accuracy'], 2)}"
+        )
     return (
         f"its accuracy is **{percent(metrics['accuracy'], 2)}**; to answer always with the most frequent class gives "
         f"{percent(metrics['baseline_accuracy'], 2)}"
@@ -98,6 +105,8 @@ def _quality(meta: Mapping[str, Any]) -> str:
 
 
 def _of_classes(metrics: Mapping[str, Any]) -> list[list[str]]:
+    if "hamming_loss" in metrics:
+        return _of_labels(metrics)
     rows = [
         ["accuracy", figure(metrics["accuracy"])],
         ["accuracy of the most frequent class", figure(metrics["baseline_accuracy"])],
@@ -106,7 +115,18 @@ def _of_classes(metrics: Mapping[str, Any]) -> list[list[str]]:
     ]
     if metrics["top5_accuracy"] is not None:
         rows.append(["top-5 accuracy", figure(metrics["top5_accuracy"])])
-    return rows
+    return rows + [[f"{name}, {note}", value] for name, value, note in score_figures(metrics)]
+
+
+def _of_labels(metrics: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        ["accuracy: all labels of a row right", figure(metrics["accuracy"])],
+        ["accuracy of the most frequent set of labels", figure(metrics["baseline_accuracy"])],
+        ["micro F1", figure(metrics["micro"]["f1"])],
+        ["macro F1", figure(metrics["macro"]["f1"])],
+        ["Hamming loss, share of wrong decisions", figure(metrics["hamming_loss"])],
+        ["log loss, nats a decision", figure(metrics["log_loss"])],
+    ]
 
 
 def _of_numbers(metrics: Mapping[str, Any]) -> list[list[str]]:

@@ -14,6 +14,7 @@ from sparknn_magic.show.style import NOTEBOOK
 from sparknn_magic.show.text import NOTHING_DONE, model_facts, plan_facts, plan_title
 from sparknn_magic.show.words import (
     amount,
+    averages_of,
     count,
     custom_figures,
     duration,
@@ -23,6 +24,7 @@ from sparknn_magic.show.words import (
     percent,
     plain,
     plural,
+    score_figures,
     shorten,
     size,
     step_text,
@@ -134,11 +136,22 @@ def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
 
 def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
     baseline = f"accuracy (baseline {percent(metrics['baseline_accuracy'])})"
+    if "hamming_loss" in metrics:
+        return _label_tiles(metrics, baseline)
     tiles = [_tile(percent(metrics["accuracy"], 2), baseline), _tile(figure(metrics["macro"]["f1"]), "macro F1")]
     if metrics.get("top5_accuracy") is not None:
         tiles.append(_tile(percent(metrics["top5_accuracy"], 2), "top-5 accuracy"))
     tiles.append(_tile(figure(metrics["log_loss"]), "log loss, nats a row"))
-    return tiles
+    return tiles + [_tile(value, name) for name, value, _ in score_figures(metrics)]
+
+
+def _label_tiles(metrics: Mapping[str, Any], baseline: str) -> list[Markup]:
+    return [
+        _tile(percent(metrics["accuracy"], 2), f"all labels right: {baseline}"),
+        _tile(figure(metrics["micro"]["f1"]), "micro F1"),
+        _tile(figure(metrics["macro"]["f1"]), "macro F1"),
+        _tile(figure(metrics["hamming_loss"]), "Hamming loss"),
+    ]
 
 
 def _tiles(meta: Mapping[str, Any]) -> Markup:
@@ -167,7 +180,7 @@ def _classes(metrics: Mapping[str, Any], *, open_: bool = False) -> Markup:
     ]
     rows += [
         el("tr", el("td", f"{name} average"), _three(metrics[name]), el("td", count(metrics["rows"]), cls="num"))
-        for name in ("macro", "weighted")
+        for name in averages_of(metrics)
     ]
     table = el("table", el("thead", head), el("tbody", *rows))
     return el("details", el("summary", "Classes"), note, table, open="open" if open_ else None)

@@ -11,6 +11,7 @@ from sparknn_magic.show.markup import Markup, el, image_uri, join, linked
 from sparknn_magic.show.parts import facts, section, themed, tile
 from sparknn_magic.show.report_classes import confusion, per_class
 from sparknn_magic.show.report_rows import mistakes, number_figures
+from sparknn_magic.show.report_scores import scores
 from sparknn_magic.show.style import REPORT
 from sparknn_magic.show.text import parity_text
 from sparknn_magic.show.words import (
@@ -27,6 +28,7 @@ from sparknn_magic.show.words import (
     plural,
     preprocess_texts,
     queries_note,
+    score_figures,
     shorten,
     size,
     step_text,
@@ -86,7 +88,9 @@ def report_html(
         _curves(meta.get("training") or {}),
         number_figures(numbers),
         _pictures(examples),
-        *((confusion(metrics, meta["classes"]), per_class(metrics)) if "confusion" in metrics else ()),
+        scores(metrics),
+        confusion(metrics, meta["classes"]) if "confusion" in metrics else None,
+        per_class(metrics) if "per_class" in metrics else None,
         mistakes(rows),
         _about(meta),
         _spec(meta),
@@ -128,13 +132,24 @@ def _tiles(meta: Mapping[str, Any]) -> Markup:
 
 
 def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    if "hamming_loss" in metrics:
+        return _label_tiles(metrics)
     tiles = [
         tile("Macro F1", figure(metrics["macro"]["f1"]), "mean over the classes"),
         tile("Log loss", figure(metrics["log_loss"]), "nats a row"),
     ]
     if metrics.get("top5_accuracy") is not None:
         tiles.append(tile("Top-5 accuracy", percent(metrics["top5_accuracy"], 2), "true class among the first 5"))
-    return tiles
+    return tiles + [tile(name[0].upper() + name[1:], value, note) for name, value, note in score_figures(metrics)]
+
+
+def _label_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    return [
+        tile("Micro F1", figure(metrics["micro"]["f1"]), "over all decisions"),
+        tile("Macro F1", figure(metrics["macro"]["f1"]), "mean over the classes"),
+        tile("Hamming loss", figure(metrics["hamming_loss"]), "share of wrong decisions"),
+        tile("Log loss", figure(metrics["log_loss"]), "nats a decision"),
+    ]
 
 
 def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
@@ -157,9 +172,11 @@ def _lead_tile(metrics: Mapping[str, Any], meta: Mapping[str, Any]) -> Markup:
         name, share, words, baseline = "R2", metrics["r2"], figure(metrics["r2"]), None
         note += "; the share of the variance that is explained"
     else:
-        name, share, baseline = "Accuracy", metrics["accuracy"], metrics["baseline_accuracy"]
+        name = "All labels right" if "hamming_loss" in metrics else "Accuracy"
+        share, baseline = metrics["accuracy"], metrics["baseline_accuracy"]
         words = percent(share, 2)
-        note += f"; the most frequent class alone gives {percent(baseline)}"
+        always = "set of labels" if "hamming_loss" in metrics else "class"
+        note += f"; the most frequent {always} alone gives {percent(baseline)}"
     meter = el(
         "div",
         el("i", style=f"width: {100 * max(share or 0.0, 0.0):.2f}%"),

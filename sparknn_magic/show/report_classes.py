@@ -6,7 +6,7 @@ from typing import Any
 from sparknn_magic.show import figures
 from sparknn_magic.show.markup import Markup, el, join
 from sparknn_magic.show.parts import section, table, themed
-from sparknn_magic.show.words import amount, count, figure, percent, plain, shorten
+from sparknn_magic.show.words import amount, averages_of, count, figure, percent, plain, shorten
 
 MOST_CELLS = 24  # classes up to which the confusion matrix is a table of numbers; a picture beyond
 MOST_PAIRS = 10
@@ -88,7 +88,7 @@ def per_class(metrics: Mapping[str, Any]) -> Markup:
         label = el("th", shorten(each["label"], 60), scope="row")
         rows.append(el("tr", label, *cells, bar, el("td", count(each["support"]), cls="num")))
     averages = []
-    for name in ("macro", "weighted"):
+    for name in averages_of(metrics):
         cells = [el("td", figure(metrics[name][k]), cls="num") for k in ("precision", "recall", "f1")]
         averages.append(
             el(

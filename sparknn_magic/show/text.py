@@ -7,17 +7,20 @@ from sparknn_magic.show.catalogue import item_help, zoo_table
 from sparknn_magic.show.layers import layers_text
 from sparknn_magic.show.words import (
     amount,
+    averages_of,
     count,
     custom_figures,
     duration,
     figure,
     input_text,
+    labels_baseline,
     number,
     options_text,
     plain,
     plural,
     preprocess_texts,
     queries_note,
+    score_figures,
     shorten,
     size,
     step_text,
@@ -34,7 +37,7 @@ def metrics_table(metrics: Mapping[str, Any], *, evaluated_on: str | None = None
     """Return the figures of a metrics dict: the overall ones beside the baseline, then a line for each class.
 
     Of more than 24 classes the 20 with the lowest F1 are shown, and how many are left out is said. Metrics of numbers
-    have no such lines.
+    have no such lines. Those of rows with any number of labels are known by their Hamming loss.
     """
     if "r2" in metrics:
         return _of_numbers(metrics, evaluated_on) + "\n"
@@ -57,6 +60,8 @@ def _of_numbers(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
 
 
 def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
+    if "hamming_loss" in metrics:
+        return table(_on_split([*_of_labels(metrics), *map(list, custom_figures(metrics))], evaluated_on), "lrl")
     baseline = f"always the most frequent class: {figure(metrics['baseline_accuracy'])}"
     rows = [
         ["rows", count(metrics["rows"]), _left_out(metrics)],
@@ -66,8 +71,19 @@ def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
     ]
     if metrics["top5_accuracy"] is not None:
         rows.insert(2, ["top-5 accuracy", figure(metrics["top5_accuracy"]), ""])
-    rows += map(list, custom_figures(metrics))
+    rows += map(list, [*score_figures(metrics), *custom_figures(metrics)])
     return table(_on_split(rows, evaluated_on), "lrl")
+
+
+def _of_labels(metrics: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        ["rows", count(metrics["rows"]), _left_out(metrics)],
+        ["accuracy", figure(metrics["accuracy"]), f"all labels of a row right; {labels_baseline(metrics)}"],
+        ["micro F1", figure(metrics["micro"]["f1"]), "over all decisions"],
+        ["macro F1", figure(metrics["macro"]["f1"]), "mean over the classes"],
+        ["Hamming loss", figure(metrics["hamming_loss"]), "share of wrong decisions, one for each row and class"],
+        ["log loss", figure(metrics["log_loss"]), "nats a decision"],
+    ]
 
 
 def _on_split(rows: list[list[str]], evaluated_on: str | None) -> list[list[str]]:
@@ -95,13 +111,10 @@ def _per_class(metrics: Mapping[str, Any]) -> str:
         classes = shown
     rows = [["class", "precision", "recall", "F1", "rows"]]
     rows += [[shorten(c["label"], LABEL), *_three(c), count(c["support"])] for c in classes]
-    averages = [
-        ["macro average", *_three(metrics["macro"]), count(metrics["rows"])],
-        ["weighted average", *_three(metrics["weighted"]), count(metrics["rows"])],
-    ]
-    lines = table([*rows, *averages], "lrrrr").split("\n")
+    averages = [[f"{name} average", *_three(metrics[name]), count(metrics["rows"])] for name in averages_of(metrics)]
+    lines, n = table([*rows, *averages], "lrrrr").split("\n"), len(averages)
     rule = "-" * max(len(line) for line in lines)
-    return "\n".join([lines[0], rule, *lines[1:-2]]) + note + "\n" + "\n".join([rule, *lines[-2:]])
+    return "\n".join([lines[0], rule, *lines[1:-n]]) + note + "\n" + "\n".join([rule, *lines[-n:]])
 
 
 def _three(figures: Mapping[str, float]) -> list[str]:

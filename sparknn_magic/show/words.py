@@ -41,6 +41,41 @@ def custom_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
+def score_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and a remark of what the scores are worth, where the metrics say it.
+
+    The calibration error, and the accuracy where the tenth of the rows that the model is least sure of gets no answer.
+    """
+    if metrics.get("calibration_error") is None:
+        return []
+    found = [("calibration error", figure(metrics["calibration_error"]), "mean gap of score and accuracy")]
+    if point := coverage_point(metrics):
+        name = f"accuracy at {percent(point['coverage'], 0)} coverage"
+        found.append(
+            (name, figure(point["accuracy"]), f"of the rows with a score of {number(point['threshold'])} or more")
+        )
+    return found
+
+
+def averages_of(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the averages over the classes that the metrics have; the micro one where rows have many labels."""
+    return [name for name in ("micro", "macro", "weighted") if name in metrics]
+
+
+def labels_baseline(metrics: Mapping[str, Any]) -> str:
+    """Return what answering without a look at the row gives, where a row may have any number of labels."""
+    return f"always the most frequent set of labels: {figure(metrics['baseline_accuracy'])}"
+
+
+COVERAGE = 0.9  # the share of rows that shall get an answer
+
+
+def coverage_point(metrics: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """Return the point of the coverage curve that leaves out most rows of those that keep nine tenths, if any does."""
+    points = [p for p in metrics.get("coverage") or [] if COVERAGE - 1e-9 <= p["coverage"] < 1]
+    return min(points, key=lambda p: p["coverage"]) if points else None
+
+
 def measure_name(name: str) -> str:
     """Return how people write the figure that an epoch reports: accuracy, MAE."""
     return {"mae": "MAE"}.get(name, name)
