@@ -1,4 +1,4 @@
-"""Metrics as Spark expressions: one pass over the predictions, and at most K x K counts come back.
+"""Metrics as Spark expressions: one pass over the predictions; at most K x K counts and 1,500 bins of scores come back.
 
 Only what a Spark Connect client has too. Nothing here is a Python UDF, and the counting does not filter the rows: a
 filter on the prediction can be pushed below it, and then the model runs twice on each row.
@@ -13,17 +13,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from sparknn_magic.errors import DataError, did_you_mean
-from sparknn_magic.evaluate.metrics import from_confusion
+from sparknn_magic.evaluate.metrics import FINE_BINS, from_confusion, from_scores
 
 # Probabilities are float32: scikit-learn clips those at float32's epsilon too, so that ln(0) costs 15.9, not infinity.
 EPSILON = float(np.finfo(np.float32).eps)
+SCORES = ("bin", "n", "hits", "score", "lowest")  # of each bin of scores, as `from_scores` takes them
 NONE, UNKNOWN = -1, 0  # in the place of a class's number, which counts from 1: no prediction; not one of the classes
 
 
 def classification_metrics(
     predictions: DataFrame, classes: Sequence[str], *, label: str = "label", prediction: str = "prediction"
 ) -> dict[str, Any]:
-    """Return accuracy, precision, recall, F1, log loss, top-5 and the confusion matrix of scored rows.
+    """Return accuracy, precision, recall, F1, log loss, top-5, calibration and the confusion matrix of scored rows.
 
     `predictions` has the true class in column `label` (a string, or anything Spark casts to one) and the model's
     answer in column `prediction`: struct<label: string, score: float, probabilities: array<float>, error: string>.
@@ -31,7 +32,9 @@ def classification_metrics(
 
     A row counts when it has a prediction and its label is one of the classes. Rows without a prediction are counted
     in `errors`, the others in `unknown_labels`, and neither enters any figure. Top-5 ranks equal probabilities as
-    scikit-learn does: of two, the later class stands first. It is None for 5 classes or fewer.
+    scikit-learn does: of two, the later class stands first. It is None for 5 classes or fewer. The score is the
+    probability of the predicted class; what `from_scores` says of it, the calibration error, the reliability of each
+    bin and the coverage, is there too.
 
     Raises: DataError where a column is missing or of the wrong type, where no row counts, or where the predictions
     are not of these classes.
@@ -41,7 +44,9 @@ def classification_metrics(
     rows = _numbered(predictions, truth, guess, list(classes))
     table = _counts(rows, len(classes)).toArrow().to_pydict()
     found = {name: np.asarray(values) for name, values in table.items()}
-    true, predicted, n = found["true"], found["predicted"], found["n"]
+    scores = {name: found[name][found["of_scores"] == 1] for name in SCORES}
+    found = {name: values[found["of_scores"] == 0] for name, values in found.items()}
+    true, predicted, n = (found[name].astype(np.int64) for name in ("true", "predicted", "n"))
     counted = (predicted > UNKNOWN) & (true > UNKNOWN)
     errors = int(n[predicted == NONE].sum())
     unknown = int(n[(predicted != NONE) & (true == UNKNOWN)].sum())
@@ -52,7 +57,7 @@ def classification_metrics(
         raise _nothing_counts(rows, len(classes), errors, unknown)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     confusion[true[counted] - 1, predicted[counted] - 1] = n[counted]
-    return from_confusion(
+    metrics = from_confusion(
         confusion,
         classes,
         log_loss_sum=float(found["loss"][counted].sum()),
@@ -60,6 +65,7 @@ def classification_metrics(
         errors=errors,
         unknown_labels=unknown,
     )
+    return metrics | from_scores(*(scores[name][scores["bin"] > 0] for name in SCORES))
 
 
 def _numbered(predictions: DataFrame, truth: Column, guess: Column, classes: list[str]) -> DataFrame:
@@ -82,20 +88,39 @@ def _numbered(predictions: DataFrame, truth: Column, guess: Column, classes: lis
 
 
 def _counts(rows: DataFrame, classes: int) -> DataFrame:
-    """Return a row for each pair (true, predicted): n rows, the sum of their log loss, how many are in the top 5.
+    """Return a row for each pair (true, predicted), and one for each bin of scores, where `of_scores` is 1.
 
-    Sums of numbers only: an aggregate of strings would make Spark sort the rows, probabilities and all.
+    n rows, the sum of their log loss, how many are in the top 5; of a bin the hits, and the sum and the least of the
+    scores. Bin 0 has the rows without one. Numbers only: an aggregate of strings would make Spark sort the rows.
     """
-    true, of_true = F.col("true"), F.col("of_true")
+    true, predicted, of_true = F.col("true"), F.col("predicted"), F.col("of_true")
     clipped = F.least(F.greatest(of_true.cast("double"), F.lit(EPSILON)), F.lit(1 - EPSILON))
     ahead = F.filter("probabilities", lambda p, i: (p > of_true) | ((p == of_true) & (i >= true)))
     top5 = F.when(of_true.isNotNull(), (F.size(ahead) < 5).cast("int")) if classes > 5 else F.lit(0)
-    amiss = (F.col("predicted") > UNKNOWN) & (~F.col("usable") | ((true > UNKNOWN) & of_true.isNull()))
-    return rows.groupBy("true", "predicted").agg(
+    score = F.when(of_true.isNotNull(), F.get("probabilities", predicted - 1).cast("double"))
+    within = F.least(F.greatest(score, F.lit(EPSILON)), F.lit(1.0))  # of a null these two make a number
+    bins = F.when(score.isNotNull(), F.ceil(within * FINE_BINS).cast("int"))
+    # Numbers alone from here on: each row counts twice, and its probabilities need not be copied for that.
+    numbers = rows.select(
+        "true",
+        "predicted",
+        F.coalesce(bins, F.lit(0)).alias("bin"),
+        (-F.log(clipped)).alias("loss"),
+        top5.alias("top5"),
+        (of_true.isNotNull() & (true == predicted)).cast("int").alias("right"),
+        score.alias("score"),
+        ((predicted > UNKNOWN) & (~F.col("usable") | ((true > UNKNOWN) & of_true.isNull()))).alias("amiss"),
+    )
+    return numbers.groupingSets([["true", "predicted"], ["bin"]], "true", "predicted", "bin").agg(
+        F.grouping("true").cast("int").alias("of_scores"),
         F.count(F.lit(1)).alias("n"),
-        F.coalesce(F.sum(-F.log(clipped)), F.lit(0.0)).alias("loss"),
-        F.coalesce(F.sum(top5), F.lit(0)).alias("top5"),
-        F.count(F.when(amiss, 1)).alias("unusable"),
+        F.coalesce(F.sum("loss"), F.lit(0.0)).alias("loss"),
+        F.coalesce(F.sum("top5"), F.lit(0)).alias("top5"),
+        F.count(F.when(F.col("amiss"), 1)).alias("unusable"),
+        F.sum("right").alias("hits"),
+        # Decimals add up to the same in whatever order the partitions come.
+        F.sum(F.col("score").cast("decimal(12,10)")).cast("double").alias("score"),
+        F.min("score").alias("lowest"),
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sparknn_magic.evaluate.metrics import from_scores
+
 FASHION = [
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 ]  # fmt: skip
@@ -34,6 +36,9 @@ def metrics_of(classes: list[str], rows: int = 2000, right: float = 0.9, seed: i
     hits, support, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     precision, recall = hits / np.maximum(said, 1), hits / np.maximum(support, 1)
     f1 = 2 * hits / np.maximum(support + said, 1)
+    scores = np.where(rng.random(rows) < 0.4, 0.999, rng.beta(4, 1.5, rows))  # sure of many rows, as networks are
+    bins, at, n = np.unique(np.ceil(scores * 1500), return_inverse=True, return_counts=True)
+    sums, sure = (np.bincount(at, values) for values in (scores, rng.random(rows) < scores**2))
     each = {"precision": precision, "recall": recall, "f1": f1}
     return {
         "rows": rows,
@@ -50,6 +55,18 @@ def metrics_of(classes: list[str], rows: int = 2000, right: float = 0.9, seed: i
             for i, c in enumerate(classes)
         ],
         "confusion": confusion.tolist(),
+        **from_scores(bins, n, sure, sums, sums / n),
+    }
+
+
+def label_metrics_of(classes: list[str], rows: int = 2000, right: float = 0.9, seed: int = 0) -> dict[str, Any]:
+    """Return the metrics of a made-up model whose rows have any number of labels."""
+    made = metrics_of(classes, rows, right, seed)
+    kept = {k: made[k] for k in ("rows", "errors", "unknown_labels", "accuracy", "baseline_accuracy", "log_loss")}
+    return kept | {
+        "hamming_loss": 0.0312,
+        "micro": {"precision": 0.91, "recall": 0.83, "f1": 0.868},
+        **{name: made[name] for name in ("macro", "weighted", "per_class")},
     }
 
 
@@ -228,6 +245,12 @@ def make_meta():
 def make_metrics():
     """The function that makes a metrics dict: `make_metrics(classes, rows, right, seed)`."""
     return metrics_of
+
+
+@pytest.fixture
+def make_label_metrics():
+    """The function that makes the metrics of rows with any number of labels, as `make_metrics` does."""
+    return label_metrics_of
 
 
 @pytest.fixture

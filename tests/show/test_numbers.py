@@ -143,7 +143,9 @@ def test_the_report_on_columns_lists_the_most_confident_mistakes(make_columns_me
     assert "The most confident mistakes\nOf the columns, 3 more are not shown.\n" in read.text
     assert "poor\nrich\n98.7%\n0\n1\n" in read.text
     assert "Confusion matrix" in read.text
-    assert "img" not in Reader(report_html(make_columns_meta(["poor", "rich"], 0), rows=rows)).tags
+    meta = make_columns_meta(["poor", "rich"], 0)
+    del meta["metrics"]["reliability"]  # without epochs and scores there is nothing to draw
+    assert "img" not in Reader(report_html(meta, rows=rows)).tags
 
 
 @pytest.mark.parametrize("validated", [True, False])
