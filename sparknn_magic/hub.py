@@ -11,10 +11,12 @@ from sparknn_magic.errors import BundleError
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 INDEX = "model.safetensors.index.json"  # of weights in several files
 POOLING = "1_Pooling/config.json"  # how sentence-transformers pools
+SENTENCES = "sentence_bert_config.json"  # and how many tokens it reads
 NEEDED = f"{CONFIG}, {WEIGHTS} and {TOKENIZER}"
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-FETCHED = [CONFIG, "model*.safetensors", INDEX, "tokenizer*.json", "special_tokens_map.json", "vocab.txt", POOLING]
+FETCHED = [CONFIG, "model*.safetensors", INDEX, "tokenizer*.json", "special_tokens_map.json", "vocab.txt"]
+FETCHED += [POOLING, SENTENCES]
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 

@@ -90,6 +90,8 @@ def lr_find(
     asked: dict[str, Any] = {"spark": spark, "name": name, "overrides": overrides, "variables": variables}
     ready = get_ready(spec, tell, runs=runs, fresh=fresh, **asked)
     checked, folder = ready.checked, f"{ready.job.folder}-lr"
+    if not checked.task.trains:
+        raise SpecError(f"lr-find: {checked.experiment.task} trains nothing, so there is no rate to look for.")
     events = open_events(checked.spark, folder, ready.job.attempt)
     job = replace(ready.job, folder=folder, sweep=Sweep(steps, start, end), channel=events.channel, time_limit=None)
     try:

@@ -14,6 +14,7 @@ from sparknn_magic.plugin import Part
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from sparknn_magic.infer.job import InferJob
     from sparknn_magic.task import Task
 
 
@@ -50,13 +51,16 @@ class Model:
         return registry.get("task", self.meta["task"]).build()
 
     def udf(self, *, mode: str = "permissive", providers: tuple[str, ...] | list[str] = ("auto",)) -> Any:
-        """Return the model as a Spark function of its input columns, giving the prediction struct.
+        """Return the model as a Spark function of its input columns, giving what its SQL function gives.
+
+        That is the prediction struct, or where the struct has an array alone beside the error, the array.
 
         `mode` is permissive (a row that cannot be scored has its reason in `error`) or failfast. `providers` are ONNX
         Runtime's, in order: auto, or names such as CUDAExecutionProvider, which must then be there. A function of some
         columns cannot run SQL steps: where the model has any that change these, `predict` is the way.
         """
-        return _udf(self.meta, self.folder / MODEL, self.spark, mode, tuple(providers))
+        job = self.task.function(self.meta)
+        return _udf(self.meta, self.folder / MODEL, self.spark, mode, tuple(providers), job=job)
 
     def predict(
         self,
@@ -110,7 +114,7 @@ class Model:
             parts = [described_part("preprocessor", step) for step in self.meta["preprocess"][first:last]]
             return with_pictures(rows, self._input_columns(rows, column)[0], parts)
 
-        frame, done = predict_frame(frame, steps, label=self.meta["spec"]["data"]["label"], pictures=pictures)
+        frame, done = predict_frame(frame, steps, label=self.meta["spec"]["data"].get("label", ""), pictures=pictures)
         return frame, self.meta | {"done": done}
 
     def embed(
@@ -136,10 +140,55 @@ class Model:
         frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
         columns = self._input_columns(frame, column)
         write = Part("sparknn_magic.infer.worker:features_writer")
-        how = {"write": write, "outputs": ("features",), "result": FEATURES}
+        how: dict[str, Any] = {"write": write, "outputs": ("features",), "result": FEATURES}
         kind = "failfast" if mode == "failfast" else "permissive"
         udf = _udf(meta, self.folder / MODEL, self.spark, kind, tuple(providers), once=True, **how)
         return embed(frame, udf, columns, mode=mode, name=output)
+
+    def search(
+        self,
+        data: Any,
+        queries: Any,
+        k: int = 5,
+        *,
+        column: str | None = None,
+        query_column: str | None = None,
+        providers: tuple[str, ...] | list[str] = ("auto",),
+        variables: Mapping[str, Any] | None = None,
+    ) -> "DataFrame":
+        """Return for each row of `queries` the `k` rows of `data` that the model takes to be most like it, by Spark.
+
+        The columns of the queries with rank (1 is the nearest), score (the cosine of the two rows' features, -1 to 1),
+        match (a struct: the row of `data`) and error added. Exact: every query is compared with every row. A query
+        that cannot be read has one row, with nulls and the reason in `error`; rows of `data` that cannot be read are
+        left out. Equal scores are ordered by a hash of the row.
+
+        `data` and `queries` are rows as `predict` takes them, the queries of a model of texts also a list of strings;
+        `column` and `query_column` are the input column of each (default: the one that the model was made with).
+        Raises: SpecError, DataError.
+        """
+        from sparknn_magic.infer.search import VECTOR, WRITE, Side, search
+
+        how: dict[str, Any] = {"write": WRITE, "outputs": ("features",), "result": VECTOR}
+        if isinstance(queries, list | tuple):
+            queries = self._listed(queries, query_column)
+
+        def side(rows: Any, name: str | None) -> Side:
+            frame, meta = self._preprocessed(rows_of(self.spark, rows, variables), name)
+            udf = _udf(meta, self.folder / MODEL, self.spark, "permissive", tuple(providers), once=True, **how)
+            return Side(frame, self._input_columns(frame, name), udf)
+
+        return search(side(data, column), side(queries, query_column), k)
+
+    def _listed(self, values: Any, column: str | None) -> "DataFrame":
+        """Return strings as rows of the model's one column."""
+        names = self.task.columns(self.meta)
+        if len(names) > 1 or not all(value is None or isinstance(value, str) for value in values):
+            raise SpecError("search: a list of queries is one of strings, for a model of one column.")
+        from pyspark.sql.types import StringType, StructType
+
+        schema = StructType().add(column or names[0], StringType())
+        return self.spark.createDataFrame([(value,) for value in values], schema)
 
     def _input_columns(self, frame: "DataFrame", column: str | None) -> list[str]:
         """Return the model's input columns by the names that they have in the frame."""
@@ -218,13 +267,14 @@ def _udf(
     providers: tuple[str, ...],
     *,
     once: bool = False,
+    job: "InferJob | None" = None,
     **how: Any,
 ) -> Any:
     from sparknn_magic.infer.spark import model_udf
 
     task: Task = registry.get("task", meta["task"]).build()
     columns = len(task.columns(meta))
-    job = task.inference(meta)
+    job = job or task.inference(meta)
     job = replace(job, digest=meta["files"][MODEL], providers=providers, mode=mode, columns=columns, **how)
     return model_udf(job, file, spark, once=once)
 

@@ -15,7 +15,7 @@ from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
-from sparknn_magic.start import Older, check_older, check_start, train_job, with_files
+from sparknn_magic.start import Older, check_older, check_start, train_job, untrained, with_files
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -49,6 +49,7 @@ class Ready:
     job: TrainJob
     parameters: int  # of the network
     notes: list[str]  # for the user
+    fitted: Fitted | None = None  # of a task that trains nothing
 
 
 def train(
@@ -75,8 +76,12 @@ def train(
     asked: dict[str, Any] = {"spark": spark, "name": name, "overrides": overrides, "variables": variables}
     ready = get_ready(spec, tell, runs=runs, fresh=fresh, **asked)
     checked, prepared, job = ready.checked, ready.prepared, ready.job
-    with stage(tell, "train"):
-        fitted = _fit(checked, prepared, job, tell, fresh)
+    if ready.fitted is not None:
+        fitted = ready.fitted
+        tell({"event": "stage", "stage": "train", "state": "skipped"})
+    else:
+        with stage(tell, "train"):
+            fitted = _fit(checked, prepared, job, tell, fresh)
     with new_bundle(checked.folder) as partial:
         with stage(tell, "export") as done:
             meta = _meta(ready, fitted)
@@ -84,8 +89,8 @@ def train(
             meta = meta | exported
             done.update(exported["parity"])
         with stage(tell, "evaluate") as done:
-            meta = _evaluate(checked, meta, partial, Path(job.folder) / "report.html")
-            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "rows")}
+            meta = _evaluate(checked, prepared, meta, partial, Path(job.folder) / "report.html")
+            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "rows")}
             done.update(figure=checked.task.figure, **told)
     return _published(checked, meta, job)
 
@@ -99,15 +104,17 @@ def get_ready(spec: Any, tell: Listener, *, runs: str | Path | None = None, fres
         prepared = checked.task.prepare(checked.plan, f"{runs}/prepared", fresh=fresh)
         done.update(rows=prepared.rows, dropped=prepared.dropped, classes=len(prepared.classes), reused=prepared.reused)
     network = _build(checked, prepared)
-    older = _check_start(checked, prepared, network)
+    trains = checked.task.trains
+    older = _check_start(checked, prepared, network) if trains else None
     architecture, files = with_files(network, checked.resolved.model.part)
-    older = older or files
+    fitted = None if trains else untrained(network, checked.resolved.model.part, files)
+    older = older or files if trains else None
     job = train_job(checked, prepared, older, runs, architecture)
-    said = [*checked.resolved.model.notes, *getattr(prepared, "notes", []), *getattr(network, "notes", [])]
+    said = [*checked.resolved.model.notes, *getattr(prepared, "notes", [])]
     notes = [*said, *([older.note] if older is not None else [])]
     for note in notes:
         tell({"event": "note", "message": note})
-    return Ready(checked, prepared, job, _parameters(network), notes)
+    return Ready(checked, prepared, job, _parameters(network), notes, fitted)
 
 
 def check(
@@ -159,8 +166,8 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     checked = check(spec, **options)
     experiment, found = checked.experiment, checked.task.inspect(checked.plan)
     network = _build(checked, found)
-    older = _check_start(checked, found, network)
-    plain = experiment.to_dict()
+    older = _check_start(checked, found, network) if checked.task.trains else None
+    plain = _plain(checked)
     return {
         "name": checked.name,
         "task": experiment.task,
@@ -178,12 +185,22 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
             "parameters": _parameters(network),
         },
         **_layers(checked.resolved.model, network),
-        "train": {k: v for k, v in plain["train"].items() if v is not None and k != "workers"},
+        "train": {k: v for k, v in plain.get("train", {}).items() if v is not None and k != "workers"},
         "pretrained": older.note if older is not None else None,
-        "workers": checked.workers,
+        "workers": checked.workers if checked.task.trains else None,
         "slots": cluster.slots(checked.spark),
         "export": near(checked.folder),
     }
+
+
+def _plain(checked: Checked) -> dict[str, Any]:
+    """Return the experiment as a model folder keeps it: where nothing is trained, without what is said of training."""
+    plain = checked.experiment.to_dict()
+    if not checked.task.trains:
+        del plain["train"]
+        for key in ("label", "validation"):
+            plain["data"].pop(key, None)
+    return plain
 
 
 def _layers(model: ResolvedStep, network: Any) -> dict[str, Any]:
@@ -250,7 +267,8 @@ def _build(checked: Checked, found: Any) -> Any:
     from sparknn_magic.evaluate.custom import check_names
 
     model, experiment = checked.resolved.model, checked.experiment
-    check_loss(experiment, checked.resolved, found.classes)
+    if checked.task.trains:
+        check_loss(experiment, checked.resolved, found.classes)
     check_names(experiment, found.classes)
     try:
         return model.part.build(found.inputs, checked.task.outputs(found))
@@ -294,7 +312,7 @@ def _meta(ready: Ready, fitted: Fitted) -> dict[str, Any]:
     return {
         "name": checked.name,
         "task": checked.experiment.task,
-        "spec": checked.experiment.to_dict(),
+        "spec": _plain(checked),
         **checked.task.describe(prepared),
         "preprocess": [shipping.describe(step.item, step.part) for step in checked.resolved.preprocess],
         **_queries(checked.plan),
@@ -311,12 +329,13 @@ def _meta(ready: Ready, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _evaluate(checked: Checked, meta: dict[str, Any], folder: Path, report: Path) -> dict[str, Any]:
+def _evaluate(checked: Checked, prepared: Any, meta: dict[str, Any], folder: Path, report: Path) -> dict[str, Any]:
     """Score the held-out rows with the exported file by Spark; write bundle.json, the card and the report."""
     from sparknn_magic.evaluate.custom import with_custom
     from sparknn_magic.show.card import model_card
 
     frame, split = _held_out(checked.plan)
+    frame = checked.task.judged(frame, prepared)
     meta = meta | {"files": {MODEL: sha256(folder / MODEL)}, "size_bytes": (folder / MODEL).stat().st_size}
     # Kept while the metrics and the report's examples look at it: the model runs once on each row.
     scored = Model(meta, folder, checked.spark).predict_prepared(frame).persist()

@@ -18,7 +18,7 @@ from sparknn_magic.plugin import Part
 from sparknn_magic.show.words import near, plural
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved
-from sparknn_magic.training.job import AUTO, Pretrained, TrainJob
+from sparknn_magic.training.job import AUTO, Fitted, Pretrained, TrainJob
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -141,7 +141,30 @@ def with_files(network: Any, part: Part) -> tuple[Part, Older | None]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     file = folder / WEIGHTS
     save_file({name: tensor.detach().clone() for name, tensor in network.state_dict().items()}, file)
-    return whole, Older(file, sha256(file), (), f"starts from the weights of {part.options['pretrained']}.")
+    said = [f"starts from the weights of {part.options['pretrained']}.", getattr(network, "note", "")]
+    return whole, Older(file, sha256(file), (), " ".join(filter(None, said)))
+
+
+def untrained(network: Any, part: Part, files: Older | None) -> Fitted:
+    """Return the weights that a network was built with, in place of those of a training run."""
+    from safetensors.torch import save
+
+    if files is not None:
+        weights = files.file.read_bytes()
+    else:
+        weights = save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()})
+    return Fitted(
+        weights=weights,
+        history=[],
+        best_epoch=0,
+        seconds=0.0,
+        rows_per_second=0.0,
+        device="cpu",
+        precision="float32",
+        workers=0,
+        batch_size=0,
+        notes=[f"nothing was trained: the weights are those of {part.options.get('pretrained') or 'the network'}."],
+    )
 
 
 def train_job(

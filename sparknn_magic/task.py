@@ -29,6 +29,7 @@ class Task(ABC):
     measure: str = "sparknn_magic.training.figures:accuracy"  # builds the function that computes it
     lower: bool = False  # less of the figure is better
     tokenizes: bool = False  # it reads texts: the cell may name a tokenizer
+    trains: bool = True  # False: the network is published with the weights of its pretrained files
     watch: str = "validation_loss"  # the figure of an epoch that decides which one is best
 
     @abstractmethod
@@ -86,6 +87,14 @@ class Task(ABC):
     @abstractmethod
     def inference(self, meta: Mapping[str, Any]) -> "InferJob":
         """Return how a model's function reads its input columns and writes its predictions."""
+
+    def function(self, meta: Mapping[str, Any]) -> "InferJob":
+        """Return the same for the SQL function, where that gives less than a prediction does."""
+        return self.inference(meta)
+
+    def judged(self, frame: "DataFrame", prepared: Any) -> "DataFrame":
+        """Return those of the held-out rows that the model is evaluated on: all of them."""
+        return frame
 
     @abstractmethod
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:

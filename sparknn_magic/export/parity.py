@@ -13,6 +13,7 @@ from torch import Tensor
 from sparknn_magic.errors import ExportError
 
 TOLERANCE = 1e-3  # of a probability, or of a standard deviation of the numbers learnt; in float32
+VECTOR_TOLERANCE = 1e-4  # of a component of a vector of length 1
 BATCH = 64
 
 
@@ -71,6 +72,18 @@ def compare_numbers(torch_B: np.ndarray, onnx_B: np.ndarray, values: np.ndarray,
     return found
 
 
+def compare_vectors(torch_BD: np.ndarray, onnx_BD: np.ndarray) -> dict[str, Any]:
+    """Compare vectors of length 1, float32[N, D], of both engines.
+
+    Returns rows, the largest difference of a component, and the least cosine of a row's two vectors.
+    Raises: ExportError where a component differs by more than `VECTOR_TOLERANCE`.
+    """
+    cosine = (torch_BD.astype(np.float64) * onnx_BD).sum(1)
+    found = _found(torch_BD, onnx_BD) | {"tolerance": VECTOR_TOLERANCE, "least_cosine": float(cosine.min())}
+    _require(found, "in a component of a vector")
+    return found
+
+
 def _found(here: np.ndarray, there: np.ndarray) -> dict[str, Any]:
     return {
         "rows": len(here),
@@ -81,9 +94,9 @@ def _found(here: np.ndarray, there: np.ndarray) -> dict[str, Any]:
 
 
 def _require(found: Mapping[str, Any], where: str) -> None:
-    if not found["max_difference"] <= TOLERANCE:
+    if not found["max_difference"] <= found["tolerance"]:
         raise ExportError(
             f"ONNX Runtime and PyTorch differ by {found['max_difference']:.2g} {where}; "
-            f"at most {TOLERANCE:g} is allowed.",
+            f"at most {found['tolerance']:g} is allowed.",
             hint="Nothing was published. An operator of this architecture is exported wrongly.",
         )

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 5
 PLAIN_TYPES = ("string", "int", "bigint", "smallint", "tinyint", "double", "float", "boolean", "date", "timestamp")
 
+# What is shown of a prediction's fields; the main one stands under "prediction".
+SHOWN_FIELDS = {
+    "label": "prediction.label",
+    "prediction": "prediction.prediction",
+    "embedding": "concat(size(prediction.embedding), ' numbers: ', array_join(transform("
+    "slice(prediction.embedding, 1, 3), x -> format_number(x, 4)), ', '), ', ...')",
+    "entities": "array_join(transform(prediction.entities, e -> concat(e.text, ' (', e.label, ')')), ', ')",
+    "score": "round(double(prediction.score), 4)",
+    "error": "prediction.error",
+}
+MAIN_FIELDS = ("label", "prediction", "embedding", "entities")
+
 
 class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
     """The user has interrupted the cell; what was done up to then is kept."""
@@ -221,11 +233,12 @@ class SparkNNMagics(Magics):
 
 
 def _plain(scored: "DataFrame") -> list[dict[str, Any]]:
-    """Return the rows, without pictures: their plain columns and the prediction's main fields."""
+    """Return the rows, without pictures: their plain columns and the prediction's main fields.
+
+    Lists among these are shown by how many values they have, and the first of them.
+    """
     plain = [f"`{name.replace('`', '``')}`" for name, kind in scored.dtypes if kind in PLAIN_TYPES]
-    prediction = [
-        "prediction.label AS prediction",
-        "round(double(prediction.score), 4) AS score",
-        "prediction.error AS error",
-    ]
-    return [row.asDict() for row in scored.selectExpr(*plain, *prediction).collect()]
+    given: Any = scored.schema["prediction"].dataType
+    fields = [name for name in given.names if name in SHOWN_FIELDS]
+    shown = [f"{SHOWN_FIELDS[name]} AS {'prediction' if name in MAIN_FIELDS else name}" for name in fields]
+    return [row.asDict() for row in scored.selectExpr(*plain, *shown).collect()]

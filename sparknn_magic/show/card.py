@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparknn_magic.show import card_columns, card_pictures, card_texts
+from sparknn_magic.show import card_columns, card_embeddings, card_entities, card_pictures, card_texts
+from sparknn_magic.show.entities import entity_figures, how_good
 from sparknn_magic.show.markdown import code_block, escaped, fenced, table
 from sparknn_magic.show.text import parity_text, rows_text
 from sparknn_magic.show.words import (
@@ -12,6 +13,7 @@ from sparknn_magic.show.words import (
     custom_figures,
     duration,
     figure,
+    lengths_text,
     number,
     percent,
     plain,
@@ -19,6 +21,7 @@ from sparknn_magic.show.words import (
     score_figures,
     size,
     step_text,
+    vector_figures,
     yaml_text,
 )
 
@@ -29,7 +32,7 @@ MOST_CLASSES = 200  # named in the card; model.onnx holds all of them
 
 def model_card(meta: Mapping[str, Any]) -> str:
     """Return the card of a bundle's meta as Markdown: what the model is, how to run it, how good it is."""
-    kind = card_pictures if "height" in meta["input"] else card_texts if "vocabulary" in meta["input"] else card_columns
+    kind = _kind(meta)
     sections = [
         _what(meta),
         f"## Use it\n\nWith {kind.NEEDS} alone:\n\n" + fenced(kind.snippet(meta), "python"),
@@ -44,6 +47,17 @@ def model_card(meta: Mapping[str, Any]) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def _kind(meta: Mapping[str, Any]) -> Any:
+    """Return the module that knows the model's inputs and outputs."""
+    if "height" in meta["input"]:
+        return card_pictures
+    if "dimension" in meta:
+        return card_embeddings
+    if "labels" in meta:
+        return card_entities
+    return card_texts if "vocabulary" in meta["input"] else card_columns
+
+
 def _what(meta: Mapping[str, Any]) -> str:
     model, metrics = meta.get("model") or {}, meta.get("metrics")
     classes = len(meta.get("classes") or [])
@@ -55,12 +69,15 @@ def _what(meta: Mapping[str, Any]) -> str:
         f". `model.onnx` ({size(meta['size_bytes'])}) is all it takes to run it." if meta.get("size_bytes") else "."
     )
     if metrics:
-        rows = f"{plural(metrics['rows'], 'row')} of the {plain(meta.get('evaluated_on', 'test'))} split"
+        split = "" if "dimension" in metrics else f" of the {plain(meta.get('evaluated_on', 'test'))} split"
+        rows = f"{plural(metrics['rows'], 'row')}{split}"
         about += f"\n\nOn {rows} {_how_good(metrics)}."
     return f"# {escaped(meta['name'])}\n\n{about}"
 
 
 def _how_good(metrics: Mapping[str, Any]) -> str:
+    if "dimension" in metrics:
+        return f"it gives vectors of **{count(metrics['dimension'])}** numbers"
     if "r2" in metrics:
         words = f"its mean absolute error is **{number(metrics['mae'])}** and its R2 **{figure(metrics['r2'])}**"
         if "baseline_mae" not in metrics:
@@ -68,6 +85,8 @@ def _how_good(metrics: Mapping[str, Any]) -> str:
         return (
             f"{words}; to answer always with the mean of the training rows is off by {number(metrics['baseline_mae'])}"
         )
+    if "entities" in metrics:
+        return how_good(metrics)
     if "hamming_loss" in metrics:
         return (
             f"all labels are right in **{percent(metrics['accuracy'], 2)}**, and its micro F1 is "
@@ -93,6 +112,8 @@ def _quality(meta: Mapping[str, Any]) -> str:
     metrics = meta.get("metrics")
     if not metrics:
         return ""
+    if "dimension" in metrics:
+        return _of_vectors(metrics, meta)
     rows = [["figure", "value"], *(_of_numbers(metrics) if "r2" in metrics else _of_classes(metrics))]
     rows += [[f"{escaped(name)} ({note})", value] for name, value, note in custom_figures(metrics)]
     left_out = metrics["errors"] + metrics["unknown_labels"]
@@ -104,7 +125,17 @@ def _quality(meta: Mapping[str, Any]) -> str:
     return f"## Quality\n\nOn the {plain(meta.get('evaluated_on', 'test'))} rows.\n\n{table(rows, 'lr')}{note}"
 
 
+def _of_vectors(metrics: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+    figures = [[f"{name} ({note})" if note else name, value] for name, value, note in vector_figures(metrics)]
+    texts = [["texts", lengths_text(meta) or ""]]
+    parity = parity_text(meta.get("parity") or {})
+    note = f"\n\n{parity}." if parity else ""
+    return f"## Quality\n\n{table([['figure', 'value'], *figures, *texts], 'lr')}{note}"
+
+
 def _of_classes(metrics: Mapping[str, Any]) -> list[list[str]]:
+    if "entities" in metrics:
+        return [[f"{name}, {note}", value] for name, value, note in entity_figures(metrics)]
     if "hamming_loss" in metrics:
         return _of_labels(metrics)
     rows = [
@@ -144,7 +175,9 @@ def _training(meta: Mapping[str, Any]) -> str:
     training, parts = meta.get("training") or {}, []
     if rows := rows_text(meta.get("rows") or {}):
         parts.append(f"Rows: {escaped(rows)}.")
-    if training:
+    if training and not training["epochs"]:
+        parts.append("None: the weights are those of the pretrained network.")
+    elif training:
         best = f", of which epoch {training['best_epoch']} was kept" if training.get("best_epoch") else ""
         place = f"{plural(training.get('workers', 1), 'worker')} on {plain(training.get('device', '?'))}"
         epochs = plural(training["epochs"], "epoch")
@@ -175,4 +208,6 @@ def _origin(meta: Mapping[str, Any]) -> str:
         lines.append("- Made with " + escaped(", ".join(f"{k} {v}" for k, v in meta["versions"].items())))
     lines += [f"- Created {escaped(meta['created'])}"] if meta.get("created") else []
     note = "The weights come from the training rows: whose licence those have, the weights' users must know."
+    if "dimension" in meta:
+        note = "The weights are those of the pretrained files: whose licence these have, the weights' users must know."
     return "## Origin\n\n" + "\n".join([*lines, f"- {note}"])

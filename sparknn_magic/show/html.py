@@ -8,6 +8,7 @@ from urllib.parse import quote
 from sparknn_magic.plugin import Item
 from sparknn_magic.registry import Failure
 from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
+from sparknn_magic.show.entities import entity_figures, support
 from sparknn_magic.show.layers import layers_html
 from sparknn_magic.show.markup import Markup, el, join, linked
 from sparknn_magic.show.style import NOTEBOOK
@@ -28,6 +29,7 @@ from sparknn_magic.show.words import (
     shorten,
     size,
     step_text,
+    vector_figures,
 )
 
 MOST_CLASSES = 100  # in the table of classes that unfolds
@@ -116,6 +118,8 @@ def _tile(value: str, name: str) -> Markup:
 
 
 def _metric_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    if "dimension" in metrics:
+        return [_tile(value, name) for name, value, _ in vector_figures(metrics)]
     left_out = metrics["errors"] + metrics["unknown_labels"]
     rows = _tile(count(metrics["rows"]), "rows" + (f", {count(left_out)} not counted" if left_out else ""))
     own = [_tile(value, name) for name, value, _ in custom_figures(metrics)]
@@ -135,6 +139,8 @@ def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
 
 
 def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    if "entities" in metrics:
+        return [_tile(value, name) for name, value, _ in entity_figures(metrics)]
     baseline = f"accuracy (baseline {percent(metrics['baseline_accuracy'])})"
     if "hamming_loss" in metrics:
         return _label_tiles(metrics, baseline)
@@ -157,7 +163,7 @@ def _label_tiles(metrics: Mapping[str, Any], baseline: str) -> list[Markup]:
 def _tiles(meta: Mapping[str, Any]) -> Markup:
     training, model = meta.get("training") or {}, meta.get("model") or {}
     tiles = _metric_tiles(meta["metrics"]) if meta.get("metrics") else []
-    if training:
+    if training.get("epochs"):
         tiles.append(_tile(duration(training.get("seconds")), plural(training["epochs"], "epoch")))
     if model.get("parameters") is not None:
         tiles.append(_tile(amount(model["parameters"]), "parameters"))
@@ -172,14 +178,15 @@ def _classes(metrics: Mapping[str, Any], *, open_: bool = False) -> Markup:
         shown = sorted(classes, key=lambda c: (c["support"] == 0, c["f1"]))[:MOST_CLASSES]
         note = el("div", f"The {MOST_CLASSES} classes with the lowest F1 of {len(classes)}.", cls="soft")
         classes = shown
-    titles = ("class", "precision", "recall", "F1", "rows")
+    counted, of_all = support(metrics)
+    titles = ("class", "precision", "recall", "F1", counted)
     head = el("tr", *(el("th", title, cls="num" if i else None) for i, title in enumerate(titles)))
     rows = [
         el("tr", el("th", shorten(c["label"], 40)), _three(c), el("td", count(c["support"]), cls="num"))
         for c in classes
     ]
     rows += [
-        el("tr", el("td", f"{name} average"), _three(metrics[name]), el("td", count(metrics["rows"]), cls="num"))
+        el("tr", el("td", f"{name} average"), _three(metrics[name]), el("td", count(of_all), cls="num"))
         for name in averages_of(metrics)
     ]
     table = el("table", el("thead", head), el("tbody", *rows))

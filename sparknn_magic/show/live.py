@@ -51,7 +51,9 @@ class RunState:
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take in one event."""
         kind = event["event"]
-        if kind == "stage" and event["stage"] in self.stages:
+        if kind == "stage" and event["state"] == "skipped":
+            self.stages.pop(event["stage"], None)
+        elif kind == "stage" and event["stage"] in self.stages:
             self.stages[event["stage"]] = event["state"]
             self.began.setdefault(event["stage"], self.clock())
             if "seconds" in event:
@@ -82,7 +84,7 @@ class RunState:
     def html(self) -> str:
         """Return the stages, a bar, the last epochs and their curves; no scripts, nothing from the network."""
         parts: list[Any] = [el("style", STYLE), el("div", self._title(), cls="title"), self._stages()]
-        if self.stages["train"] != "wait":
+        if self.stages.get("train", "wait") != "wait":
             running = self.stages["train"] == "start"
             parts += [self._bar(), el("div", self._now(), cls="now")] if running else []
             parts += [curves(self.epochs, self.figure), epoch_table(self.epochs[-SHOWN_EPOCHS:], self.figure)]
@@ -95,10 +97,8 @@ class RunState:
         """
         table = epoch_table(history[-LISTED_EPOCHS:], self.figure)
         drawn = curves(history, self.figure)
-        return scoped(
-            el("style", STYLE),
-            el("details", el("summary", "How the training went"), self._stages(), drawn, table),
-        )
+        title = "How the training went" if history else "How it went"
+        return scoped(el("style", STYLE), el("details", el("summary", title), self._stages(), drawn, table))
 
     def _title(self) -> str:
         return f"{self.doing} {plain(self.name)}"

@@ -28,6 +28,8 @@ def event_line(event: Mapping[str, Any]) -> str | None:
 
 def _stage_line(event: Mapping[str, Any]) -> str | None:
     stage, state = event["stage"], event["state"]
+    if state == "skipped":
+        return None
     if state == "failed":
         return f"{stage}: failed after {duration(event['seconds'])}"
     if state == "start":
@@ -35,7 +37,10 @@ def _stage_line(event: Mapping[str, Any]) -> str | None:
     line = f"{stage}: {duration(event['seconds'])}"
     if stage == "prepare":
         rows = event["rows"]
-        line += f", {count(rows['train'])} training and {count(rows['validation'])} validation rows"
+        if "train" in rows:
+            line += f", {count(rows['train'])} training and {count(rows['validation'])} validation rows"
+        else:
+            line += f", {count(rows['read'])} rows"
         line += f", {event['classes']} classes" if event["classes"] else ""
         line += ", read again from the last run" if event["reused"] else ""
         for dropped in event["dropped"]:
@@ -43,6 +48,10 @@ def _stage_line(event: Mapping[str, Any]) -> str | None:
     if stage == "export":
         line += f", ONNX Runtime and PyTorch agree on {count(event['rows'])} rows to {event['max_difference']:.0e}"
     figure = event.get("figure", "accuracy")
+    if stage == "evaluate" and not figure:
+        line += f", {count(event['rows'])} rows"
+    if stage == "evaluate" and event.get("f1") is not None:
+        line += f", F1 of entities {event['f1']:.4f} on {count(event['rows'])} rows"
     if stage == "evaluate" and event.get(figure) is not None:
         r2 = f", R2 {number(event['r2'])}" if event.get("r2") is not None else ""
         line += f", {measure_name(figure)} {measure_text(figure, event[figure])}{r2} on {count(event['rows'])} rows"

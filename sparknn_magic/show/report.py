@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sparknn_magic.show import figures
+from sparknn_magic.show.entities import Tagged, entity_tiles
+from sparknn_magic.show.entities import mistakes as tagged_mistakes
 from sparknn_magic.show.example import Example, Numbers, Row
 from sparknn_magic.show.markup import Markup, el, image_uri, join, linked
 from sparknn_magic.show.parts import facts, section, themed, tile
@@ -21,6 +23,7 @@ from sparknn_magic.show.words import (
     duration,
     figure,
     input_text,
+    lengths_text,
     measure_name,
     number,
     percent,
@@ -32,6 +35,7 @@ from sparknn_magic.show.words import (
     shorten,
     size,
     step_text,
+    vector_figures,
     yaml_text,
 )
 
@@ -49,12 +53,13 @@ def write_report(
     *,
     rows: Sequence[Row] = (),
     numbers: Numbers | None = None,
+    tagged: Sequence[Tagged] = (),
 ) -> Path:
     """Write the report to `path` under a temporary name, then rename it: there is no half-written report."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.write_text(report_html(meta, examples, rows=rows, numbers=numbers), encoding="utf-8")
+    partial.write_text(report_html(meta, examples, rows=rows, numbers=numbers, tagged=tagged), encoding="utf-8")
     partial.replace(target)
     return target
 
@@ -65,11 +70,13 @@ def report_html(
     *,
     rows: Sequence[Row] = (),
     numbers: Numbers | None = None,
+    tagged: Sequence[Tagged] = (),
 ) -> str:
     """Return the report of a bundle's meta as one HTML document. Parts that the meta says nothing of are left out.
 
     `examples` are scored pictures; `rows` the worst mistakes among rows that are no pictures, the worst first;
-    `numbers` true and predicted values, where numbers are learnt, of rows drawn at random.
+    `numbers` true and predicted values, where numbers are learnt, of rows drawn at random; `tagged` texts with
+    true and predicted entities, those with most mistakes first.
     """
     name = plain(meta["name"])
     head = el(
@@ -92,6 +99,7 @@ def report_html(
         confusion(metrics, meta["classes"]) if "confusion" in metrics else None,
         per_class(metrics) if "per_class" in metrics else None,
         mistakes(rows),
+        tagged_mistakes(tagged),
         _about(meta),
         _spec(meta),
         el("footer", _footer(meta)),
@@ -114,10 +122,12 @@ def _tiles(meta: Mapping[str, Any]) -> Markup:
     tiles = []
     if "r2" in metrics:
         tiles += _number_tiles(metrics)
+    elif "dimension" in metrics:
+        tiles += [tile(name[0].upper() + name[1:], value, note) for name, value, note in vector_figures(metrics)]
     elif metrics:
         tiles += _class_tiles(metrics)
     tiles += [tile(name, value, note) for name, value, note in custom_figures(metrics)]
-    if training:
+    if training.get("epochs"):
         epochs = plural(training["epochs"], "epoch") + (f", best {b}" if (b := training.get("best_epoch")) else "")
         tiles.append(tile("Training", duration(training.get("seconds")), epochs))
         if training.get("rows_per_second"):
@@ -127,11 +137,13 @@ def _tiles(meta: Mapping[str, Any]) -> Markup:
         tiles.append(tile("Parameters", amount(model["parameters"]), f"{plain(model['name'])}"))
     if meta.get("size_bytes"):
         tiles.append(tile("Model file", size(meta["size_bytes"]), "model.onnx"))
-    lead = _lead_tile(metrics, meta) if metrics else None
+    lead = _lead_tile(metrics, meta) if metrics and "dimension" not in metrics else None
     return el("div", lead, el("div", *tiles, cls="rest"), cls="tiles")
 
 
 def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    if "entities" in metrics:
+        return entity_tiles(metrics)
     if "hamming_loss" in metrics:
         return _label_tiles(metrics)
     tiles = [
@@ -168,7 +180,11 @@ def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
 def _lead_tile(metrics: Mapping[str, Any], meta: Mapping[str, Any]) -> Markup:
     """Return the tile of the figure that says most, with a meter from 0 to 1."""
     note = f"{plural(metrics['rows'], 'row')} of {plain(meta.get('evaluated_on', 'test'))}"
-    if "r2" in metrics:
+    baseline: float | None
+    if "entities" in metrics:
+        name, share, words, baseline = "F1", metrics["f1"], figure(metrics["f1"]), None
+        note += "; of whole entities: start, end and label are right"
+    elif "r2" in metrics:
         name, share, words, baseline = "R2", metrics["r2"], figure(metrics["r2"]), None
         note += "; the share of the variance that is explained"
     else:
@@ -236,12 +252,14 @@ def _figure(example: Example) -> Markup:
 
 def _about(meta: Mapping[str, Any]) -> Markup:
     rows, metrics = meta.get("rows") or {}, meta.get("metrics") or {}
-    data = [(f"Rows to {words}", count(rows.get(split))) for split, words in _SPLITS if rows.get(split) is not None]
+    data = [(words, count(rows.get(split))) for split, words in _SPLITS if rows.get(split) is not None]
     data += [("Dropped", f"{count(d['rows'])}: {plain(d['reason'])}") for d in rows.get("dropped") or []]
     if metrics.get("errors"):
         data.append(("Without a prediction", f"{count(metrics['errors'])}, not counted in any figure"))
     if metrics.get("unknown_labels"):
         data.append(("With an unknown label", f"{count(metrics['unknown_labels'])}, not counted in any figure"))
+    if lengths := lengths_text(meta):
+        data.append(("Texts", lengths))
     if meta.get("classes"):
         data.append(("Classes", count(len(meta["classes"]))))
     statistics = meta.get("statistics") or {}
@@ -253,7 +271,12 @@ def _about(meta: Mapping[str, Any]) -> Markup:
     return el("div", section("Data", None, facts(data)), section("Model", None, facts(_model_facts(meta))), cls="two")
 
 
-_SPLITS = (("train", "train"), ("validation", "validate"), ("test", "test"))
+_SPLITS = (
+    ("train", "Rows to train"),
+    ("validation", "Rows to validate"),
+    ("test", "Rows to test"),
+    ("read", "Rows that were read"),
+)
 
 
 def _model_facts(meta: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -265,13 +288,19 @@ def _model_facts(meta: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("Input", input_text(meta["input"]) if meta.get("input") else None),
         ("Preprocessing", ", ".join(preprocess_texts(meta)) or "none"),
         ("SQL function", queries_note(meta)),
-        ("Batch size", training.get("batch_size")),
-        ("Precision", plain(training.get("precision") or "")),
-        ("Seed", training.get("seed")),
+        *(_training_facts(training) if training.get("epochs") else []),
         ("ONNX opset", meta.get("opset")),
         ("Parity", parity_text(meta.get("parity") or {})),
     ]
     return facts
+
+
+def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        ("Batch size", training.get("batch_size")),
+        ("Precision", plain(training.get("precision") or "")),
+        ("Seed", training.get("seed")),
+    ]
 
 
 def _spec(meta: Mapping[str, Any]) -> Markup | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparknn_magic.show.catalogue import item_help, zoo_table
+from sparknn_magic.show.entities import entity_figures, support
 from sparknn_magic.show.layers import layers_text
 from sparknn_magic.show.words import (
     amount,
@@ -14,6 +15,7 @@ from sparknn_magic.show.words import (
     figure,
     input_text,
     labels_baseline,
+    lengths_text,
     number,
     options_text,
     plain,
@@ -25,6 +27,7 @@ from sparknn_magic.show.words import (
     size,
     step_text,
     table,
+    vector_figures,
 )
 
 __all__ = ["item_help", "metrics_table", "model_text", "plan_text", "zoo_table"]
@@ -41,6 +44,8 @@ def metrics_table(metrics: Mapping[str, Any], *, evaluated_on: str | None = None
     """
     if "r2" in metrics:
         return _of_numbers(metrics, evaluated_on) + "\n"
+    if "dimension" in metrics:
+        return table([list(row) for row in vector_figures(metrics)], "lrl") + "\n"
     return f"{_overall(metrics, evaluated_on)}\n\n{_per_class(metrics)}\n"
 
 
@@ -60,6 +65,9 @@ def _of_numbers(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
 
 
 def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
+    if "entities" in metrics:
+        rows = [["rows", count(metrics["rows"]), _left_out(metrics)], *map(list, entity_figures(metrics))]
+        return table(_on_split(rows, evaluated_on), "lrl")
     if "hamming_loss" in metrics:
         return table(_on_split([*_of_labels(metrics), *map(list, custom_figures(metrics))], evaluated_on), "lrl")
     baseline = f"always the most frequent class: {figure(metrics['baseline_accuracy'])}"
@@ -109,9 +117,10 @@ def _per_class(metrics: Mapping[str, Any]) -> str:
             f"\n… {plural(len(classes) - len(shown), 'class', 'classes')} with a higher F1, or without rows, left out"
         )
         classes = shown
-    rows = [["class", "precision", "recall", "F1", "rows"]]
+    counted, of_all = support(metrics)
+    rows = [["class", "precision", "recall", "F1", counted]]
     rows += [[shorten(c["label"], LABEL), *_three(c), count(c["support"])] for c in classes]
-    averages = [[f"{name} average", *_three(metrics[name]), count(metrics["rows"])] for name in averages_of(metrics)]
+    averages = [[f"{name} average", *_three(metrics[name]), count(of_all)] for name in averages_of(metrics)]
     lines, n = table([*rows, *averages], "lrrrr").split("\n"), len(averages)
     rule = "-" * max(len(line) for line in lines)
     return "\n".join([lines[0], rule, *lines[1:-n]]) + note + "\n" + "\n".join([rule, *lines[-n:]])
@@ -153,6 +162,7 @@ def model_facts(meta: Mapping[str, Any]) -> list[list[str]]:
         ),
         ("classes", _classes(meta.get("classes") or [])),
         ("input", input_text(meta["input"]) if meta.get("input") else None),
+        ("texts", lengths_text(meta)),
         ("preprocessing", ", ".join(preprocess_texts(meta)) or "none"),
         ("", queries_note(meta)),
         _statistics(meta.get("statistics") or {}),
@@ -192,6 +202,8 @@ def _statistics(statistics: Mapping[str, Any]) -> tuple[str, str | None]:
 def _training(training: Mapping[str, Any]) -> str | None:
     if not training:
         return None
+    if not training["epochs"]:
+        return "none"
     best = training.get("best_epoch")
     parts = [
         plural(training["epochs"], "epoch") + (f" (best: {best})" if best else ""),
@@ -213,7 +225,7 @@ def _speed(training: Mapping[str, Any]) -> str | None:
 
 def rows_text(rows: Mapping[str, Any]) -> str | None:
     """Return the rows of each split, and how many were dropped for which reason."""
-    parts = [f"{count(rows[k])} {k}" for k in ("train", "validation", "test") if rows.get(k) is not None]
+    parts = [f"{count(rows[k])} {k}" for k in ("train", "validation", "test", "read") if rows.get(k) is not None]
     parts += [f"{count(d['rows'])} dropped ({plain(d['reason'])})" for d in rows.get("dropped") or []]
     return ", ".join(parts) or None
 
@@ -223,6 +235,8 @@ def parity_text(parity: Mapping[str, Any]) -> str | None:
     if not parity:
         return None
     difference, rows = f"{parity['max_difference']:.1e}", plural(parity["rows"], "row")
+    if "least_cosine" in parity:
+        return f"ONNX Runtime and PyTorch differ by at most {difference} in a component of the vectors of {rows}"
     if "changed_decisions" not in parity:
         return f"ONNX Runtime and PyTorch differ by at most {difference} standard deviations on {rows}"
     changed = parity["changed_decisions"]

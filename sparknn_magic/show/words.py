@@ -57,6 +57,25 @@ def score_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
+def vector_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and a remark of what is known of vectors without labels."""
+    left_out = f"not counted: {count(metrics['errors'])} that cannot be read" if metrics["errors"] else ""
+    return [
+        ("rows", count(metrics["rows"]), left_out),
+        ("dimension", count(metrics["dimension"]), "numbers of a vector"),
+        ("speed", f"{count(metrics['rows_per_second'])}/s", f"rows, in {duration(metrics['seconds'])} from the start"),
+    ]
+
+
+def lengths_text(meta: Mapping[str, Any]) -> str | None:
+    """Return how long the texts are that a model was made with, in tokens, and how many of them are cut."""
+    if not meta.get("lengths"):
+        return None
+    median, most, longest = meta["lengths"]
+    cut = f"; {count(meta['cut'])} of them cut" if meta.get("cut") else ""
+    return f"{count(median)} tokens in the median, {count(most)} at 95 %, {count(longest)} at most{cut}"
+
+
 def averages_of(metrics: Mapping[str, Any]) -> list[str]:
     """Return the averages over the classes that the metrics have; the micro one where rows have many labels."""
     return [name for name in ("micro", "macro", "weighted") if name in metrics]
@@ -78,12 +97,12 @@ def coverage_point(metrics: Mapping[str, Any]) -> Mapping[str, float] | None:
 
 def measure_name(name: str) -> str:
     """Return how people write the figure that an epoch reports: accuracy, MAE."""
-    return {"mae": "MAE"}.get(name, name)
+    return {"mae": "MAE", "token_accuracy": "token accuracy"}.get(name, name)
 
 
 def measure_text(name: str, value: float | None) -> str:
     """Return its value: accuracy as a percentage, others in their own units."""
-    return percent(value) if name == "accuracy" else number(value)
+    return percent(value) if name in ("accuracy", "token_accuracy") else number(value)
 
 
 def percent(x: float | None, digits: int = 1) -> str:

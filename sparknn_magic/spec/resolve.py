@@ -68,6 +68,13 @@ def stack(inputs: Any, outputs: int, **options: Any) -> Any:
 LAYERS = Item("architecture", "layers", stack)
 
 
+def nothing() -> None:
+    """The loss of a task that trains nothing."""
+
+
+NO_LOSS = ResolvedStep(Item("loss", "none", nothing))
+
+
 @dataclass(frozen=True)
 class ResolvedLayers(ResolvedStep):
     """A list of layers: as an architecture whose options are the layers, each by its name, ref and options."""
@@ -136,7 +143,7 @@ def resolve(experiment: Experiment) -> Resolved:
         augment=steps("augmentation", "augment", experiment.augment),
         model=model,
         tokenizer=_tokenizer(experiment, task, model),
-        loss=step("loss", experiment.loss or _default_loss(task, experiment), ("loss",)),
+        loss=_loss(experiment, task),
         optimizer=step("optimizer", experiment.train.optimizer, ("train", "optimizer")),
         schedule=step("schedule", experiment.train.schedule, ("train", "schedule")),
     )
@@ -229,11 +236,14 @@ def check_loss(experiment: Experiment, resolved: Resolved, classes: Sequence[str
     _try(experiment, resolved.loss.item, dict(resolved.loss.options), place, target)
 
 
-def _default_loss(task: Item, experiment: Experiment) -> Step:
+def _loss(experiment: Experiment, task: Item) -> ResolvedStep:
+    """Return the loss that the cell names, or else the task's own; that of nothing where nothing is trained."""
+    if not getattr(task.build, "trains", True):
+        return NO_LOSS
     name = getattr(task.build, "default_loss", None)
-    if not name:
+    if experiment.loss is None and not name:
         raise experiment.error(("task",), f"the task '{task.name}' has no loss of its own; name one with `loss:`.")
-    return Step(name=name)
+    return _step(experiment, task, "loss", experiment.loss or Step(name=str(name)), ("loss",))
 
 
 def _step(experiment: Experiment, task: Item, kind: str, spec: Step, path: Path) -> ResolvedStep:
