@@ -130,6 +130,36 @@ def not_finite(inputs, outputs):
     return Net(inputs, outputs)
 
 
+@architecture("broken_padding", task="text-classification", source="Nobody 2026")
+def padding(inputs, outputs):
+    """ids, mask int64[B, T] -> float32[B, outputs], by the mean of the tokens and of the padding."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(inputs.vocabulary, 8), nn.Linear(8, outputs)
+
+        def forward(self, ids, mask):
+            return self.head(self.table(ids).mean(1))
+
+    return Net()
+
+
+@architecture("broken_length", task="text-classification", source="Nobody 2026")
+def length(inputs, outputs):
+    """ids, mask int64[B, T] -> float32[B, outputs], for texts of 12 tokens."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(inputs.vocabulary, 8), nn.Linear(8 * 12, outputs)
+
+        def forward(self, ids, mask):
+            return self.head((self.table(ids) * mask.unsqueeze(2)).flatten(1))
+
+    return Net()
+
+
 FAULTS = [
     (fixed_batch, "its forward fails on 1 row of 3x32x32: RuntimeError: shape '[7, 3, 32, 32]' is invalid"),
     (batch_mean, "a row of 3x32x32 gives another result alone than in a batch of 7"),
@@ -143,4 +173,6 @@ FAULTS = [
     (in_onnx, "ONNX Runtime and PyTorch differ by 1 on 1x28x28; at most 0.001 is allowed"),
     (no_module, "it builds a function, not a torch.nn.Module"),
     (not_finite, "it gives numbers that are not finite for 3x32x32"),
+    (padding, "words: a text of 1 token gives another result with padding behind it"),
+    (length, "its forward fails on 1 row of words: RuntimeError"),
 ]

@@ -23,6 +23,9 @@ class Vectors(nn.Module):
         super().__init__()
         self.table = nn.Embedding(inputs.vocabulary, dim, padding_idx=inputs.pad)
         self.dropout = nn.Dropout(dropout)
+        nn.init.uniform_(self.table.weight, -0.25, 0.25)  # Kim 2014, sec. 3.1, for words without a pretrained vector
+        with torch.no_grad():
+            self.table.weight[inputs.pad] = 0
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """int64[B, T] -> float32[B, T, D]."""

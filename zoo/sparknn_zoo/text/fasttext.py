@@ -49,15 +49,15 @@ class NGrams(nn.Module):
         powers = [pow(STEP, place, PRIME) for place in range(LONGEST)]
         self.register_buffer("powers", torch.tensor(powers), persistent=False)
 
-    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """int64[B, T], int64[B, T] -> int64[B, N], from 0 to rows - 1."""
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> list[Tensor]:
+        """int64[B, T], int64[B, T] -> int64[B, N] from 0 to rows - 1: of words and their runs, then of any subwords."""
         there_BT = mask_BT > 0
         if self.word_start is None:
             own_BT = torch.where(there_BT, self.buckets + ids_BT, 0)
-            return torch.cat([own_BT, *self.of_words(ids_BT, there_BT)[1:]], 1)
+            return [torch.cat([own_BT, *self.of_words(ids_BT, there_BT)[1:]], 1)]
         mark_BT = there_BT & (ids_BT == self.word_start)
-        rows = self.of_words(*self.words(ids_BT, there_BT, mark_BT))
-        return torch.cat([*rows, *self.of_letters(ids_BT, there_BT, mark_BT)], 1)
+        rows = [self.of_words(*self.words(ids_BT, there_BT, mark_BT)), self.of_letters(ids_BT, there_BT, mark_BT)]
+        return [torch.cat(of_kind, 1) for of_kind in rows if of_kind]
 
     def words(self, ids_BT: Tensor, there_BT: Tensor, mark_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hash of each word, int64[B, W], and which places of it have one, bool[B, W].
@@ -117,7 +117,11 @@ class NGrams(nn.Module):
 
 
 class FastText(nn.Module):
-    """The mean of a table's rows, and the head."""
+    """The mean of a table's rows, and the head.
+
+    fastText takes one mean of all. Subwords are several times as many as words and would drown them, so here words
+    (with their runs) and subwords count as much as each other.
+    """
 
     def __init__(
         self,
@@ -142,8 +146,8 @@ class FastText(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """int64[B, T], int64[B, T] -> float32[B, K]."""
-        rows_BN = self.ngrams(input_ids, attention_mask)
-        return self.head(self.dropout(self.mean(rows_BN)))
+        means_BD = [self.mean(rows_BN) for rows_BN in self.ngrams(input_ids, attention_mask)]
+        return self.head(self.dropout(torch.stack(means_BD).mean(0)))
 
     def mean(self, rows_BN: Tensor) -> Tensor:
         """Return the mean of the rows that are there, float32[B, D]; zeros where there are none."""
@@ -179,7 +183,8 @@ def fasttext(
     max_n: letters of the longest; 0 for no subwords.
     word_ngrams: words of the longest run of words.
     dropout: share of the mean's numbers dropped in training.
-    Source: Joulin et al. 2016; subwords of Bojanowski et al. 2017. Words are hashed too: there is no vocabulary.
+    Source: Joulin et al. 2016; subwords of Bojanowski et al. 2017. Unlike theirs there is no vocabulary, words are
+        hashed too; and the text is the mean of two means, of words with their runs and of subwords.
     Raises: SpecError where max_n is below min_n.
     """
     if 0 < max_n < min_n:
