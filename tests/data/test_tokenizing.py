@@ -217,8 +217,21 @@ def test_what_is_no_tokenizer_is_said_in_a_line():
 def test_the_inputs_of_a_network_are_those_of_its_tokenizer(letters):
     assert text_inputs(letters, 32) == TextInputs(vocabulary=8, length=32, pad=0, separator=3, word_start=None)
     assert text_inputs(roberta(), 9) == TextInputs(vocabulary=12, length=9, pad=1, separator=2, word_start=None)
-    bare = Tokenizer(models.WordLevel({"a": 0, "b": 7}, unk_token="a")).to_str()
-    assert text_inputs(bare, 9) == TextInputs(vocabulary=8, length=9, pad=0, separator=None, word_start=None)
+
+
+def test_a_tokenizer_that_knows_no_text_is_refused():
+    made = Tokenizer(models.BPE({"ab": 0}, []))
+    with pytest.raises(BundleError, match="the tokenizer makes no token of any text"):
+        Encoder(made.to_str())
+
+
+def test_the_padding_is_an_id_that_no_text_has():
+    made = Tokenizer(models.WordLevel({"a": 0, "b": 7, "<end>": 8, "<mask>": 9}, unk_token="a"))
+    with pytest.raises(BundleError, match=r"no token to fill short rows with, such as \[PAD\] or <pad>"):
+        text_inputs(made.to_str(), 9)
+    made.add_special_tokens(["<end>", "<mask>"])
+    made.post_processor = processors.TemplateProcessing("$A <end>", "$A $B <end>", [("<end>", 8)])
+    assert text_inputs(made.to_str(), 9) == TextInputs(vocabulary=10, length=9, pad=9, separator=None, word_start=None)
 
 
 @pytest.mark.parametrize(("name", "start"), [("characters", 4), ("bpe", None), ("unigram", None), ("bytes", None)])

@@ -83,16 +83,15 @@ def with_normalizers(tokenizer_json: str, steps: Sequence[Any]) -> str:
     both = [each for each in (normalizer, tokenizer.normalizer) if each is not None]
     if normalizer is not None:
         tokenizer.normalizer = normalizers.Sequence(both)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     return tokenizer.to_str()
 
 
 def text_inputs(tokenizer_json: str, length: int) -> TextInputs:
     """Return what a text architecture is built for: this tokenizer, rows of at most `length` tokens.
 
-    The padding is "[PAD]" or "<pad>", or else id 0, which the mask hides as well; the separator "[SEP]" or "</s>". The
+    The padding is "[PAD]" or "<pad>", or else a special token that no text has; the separator "[SEP]" or "</s>". The
     start of a word is "▁" where every other token is a single character.
+    Raises: BundleError where there is nothing to pad with, or this is no tokenizer.json.
     """
     tokenizer = _read(tokenizer_json)
     ids = tokenizer.get_vocab(with_added_tokens=True)
@@ -101,10 +100,21 @@ def text_inputs(tokenizer_json: str, length: int) -> TextInputs:
     return TextInputs(
         vocabulary=max(ids.values()) + 1,  # some have gaps
         length=length,
-        pad=next((ids[token] for token in PADS if token in ids), 0),
+        pad=_pad(tokenizer, ids),
         separator=next((ids[token] for token in SEPARATORS if token in ids), None),
         word_start=ids[WORD_START] if single else None,
     )
+
+
+def _pad(tokenizer: Tokenizer, ids: dict[str, int]) -> int:
+    """Return an id that stands in no text: what equals it is masked."""
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+    used = {token for pair in (False, True) for part in _around(tokenizer, pair) for token in part.tolist()}
+    unused = [token for token in special if ids[token] not in used]
+    found = next((ids[token] for token in [*PADS, *unused] if token in ids), None)
+    if found is None:
+        raise BundleError(f"the tokenizer has no token to fill short rows with, such as {' or '.join(PADS)}.")
+    return found
 
 
 def split_steps(steps: Sequence[Any]) -> tuple[list[Function], Any]:
@@ -132,8 +142,6 @@ class Encoder:
         """Raises: SpecError where the special tokens leave no room for text; BundleError for no tokenizer.json."""
         one_thread()
         self.tokenizer = _read(tokenizer_json)
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = True  # what users write is text
         self.functions, _ = split_steps(steps)
         self.length = length
@@ -211,10 +219,14 @@ def one_thread() -> None:
 
 
 def _read(tokenizer_json: str) -> Tokenizer:
+    """Return the tokenizer; it neither cuts nor pads. Raises: BundleError."""
     try:
-        return Tokenizer.from_str(tokenizer_json)
+        tokenizer = Tokenizer.from_str(tokenizer_json)
     except Exception as error:  # the library's errors have no class of their own
         raise BundleError(f"this is no tokenizer.json of the tokenizers library: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _apply(functions: Sequence[Function], text: str) -> str:
@@ -232,12 +244,15 @@ def _apply(functions: Sequence[Function], text: str) -> str:
 
 def _around(tokenizer: Tokenizer, pair: bool) -> list[np.ndarray]:
     """Return the special ids before the first text, behind it, and behind the second of a pair."""
-    texts = next(word for word in ("a", "1", "中", "?") if len(tokenizer.encode(word, add_special_tokens=False)))
-    found = tokenizer.encode(texts, texts) if pair else tokenizer.encode(texts)
+    words = ("a", "1", "中", "?", *sorted(tokenizer.get_vocab()))
+    text = next((word for word in words if len(tokenizer.encode(word, add_special_tokens=False))), None)
+    if text is None:
+        raise BundleError("the tokenizer makes no token of any text.")
+    found = tokenizer.encode(text, text) if pair else tokenizer.encode(text)
     places, ids = found.sequence_ids, np.array(found.ids, np.int32)
     edges = [0]
-    for text in range(1 + pair):
-        inside = [n for n, place in enumerate(places) if place == text]
+    for number in range(1 + pair):
+        inside = [n for n, place in enumerate(places) if place == number]
         edges += [inside[0], inside[-1] + 1]
     edges.append(len(ids))
     return [ids[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
