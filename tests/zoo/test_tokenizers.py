@@ -18,8 +18,9 @@ from sparknn_magic import registry
 from sparknn_magic.data.text.tokenizing import train_tokenizer
 from sparknn_magic.data.text.words import CHINESE, HIRAGANA, SOUTH_EAST, spaced_words
 from sparknn_magic.data.text.words import words as by_words
-from sparknn_magic.errors import DataError
+from sparknn_magic.errors import DataError, UnknownName
 from sparknn_magic.plugin import Part
+from sparknn_magic.show.catalogue import zoo_table
 from sparknn_magic.spec.schema import options_model
 
 NAMES = ["bpe", "bytes", "characters", "unigram", "wordpiece", "words"]
@@ -51,6 +52,16 @@ def split(made, text):
 def test_every_tokenizer_is_tested_here():
     found = [claim.name for claim in registry.claims("tokenizer") if claim.ref.startswith("sparknn_zoo.")]
     assert found == NAMES
+
+
+def test_the_zoo_lists_tokenizers_and_guesses_which_was_meant():
+    items, failures = registry.select("tokenizers")
+    assert "tokenizers (" in zoo_table(items, failures)
+    assert set(NAMES) <= {item.name for item in items}
+    with pytest.raises(UnknownName, match=r"no task or kind 'tokenisers'\. Did you mean 'tokenizers'"):
+        registry.select("tokenisers")
+    with pytest.raises(UnknownName, match=r"no tokenizer named 'wordpeice'\. Did you mean 'wordpiece'"):
+        registry.get("tokenizer", "wordpeice")
 
 
 @pytest.mark.parametrize(
