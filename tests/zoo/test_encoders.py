@@ -1,8 +1,10 @@
 """Encoders of transformers: pairs, padding, parts, adapters, and the graph that is exported."""
 
+import functools
 import json
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -71,10 +73,21 @@ def test_padding_and_the_rows_beside_it_do_not_change_a_rows_answer(name):
 # Export
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Return a family's network and its file; each is exported once."""
+
+    @functools.cache
+    def make(name):
+        network = tiny(name)
+        return network, export(network.merged(), tmp_path_factory.mktemp(name))
+
+    return make
+
+
 @pytest.mark.parametrize("name", FAMILIES)
-def test_onnx_runtime_agrees_at_other_batches_and_lengths(name, tmp_path):
-    network = tiny(name)
-    path = export(network, tmp_path)
+def test_onnx_runtime_agrees_at_other_batches_and_lengths(name, exported):
+    network, path = exported(name)
     session = onnxruntime.InferenceSession(path)
     assert [i.shape for i in session.get_inputs()] == [["batch", "length"]] * 2
     for rows, length in ((1, 1), (1, 7), (5, 24), (9, 12)):
@@ -87,13 +100,10 @@ def test_onnx_runtime_agrees_at_other_batches_and_lengths(name, tmp_path):
         assert np.abs(expected).max() > 0.01  # not two networks that agree on zero
 
 
-def test_layer_norms_are_one_node_each_in_the_graph(tmp_path):
-    import onnx
-
-    graph = onnx.load(export(tiny("minilm"), tmp_path)).graph
-    kinds = [node.op_type for node in graph.node]
+def test_norms_and_activations_are_one_node_each_in_the_graph(exported):
+    kinds = [node.op_type for node in onnx.load(exported("minilm")[1]).graph.node]
     assert kinds.count("LayerNormalization") == 1 + 2 * 2  # of the embeddings, and two of each block
-    assert kinds.count("Softmax") == 2
+    assert kinds.count("Gelu") == kinds.count("Softmax") == 2
 
 
 # Parts and options
@@ -163,7 +173,6 @@ def test_adapters_alone_learn_and_are_merged_for_export(name, tmp_path):
         torch.testing.assert_close(plain(ids, mask), expected, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(again(ids, mask), expected)  # as it was
         assert not torch.allclose(bare(ids, mask), expected, atol=1e-3)
-    assert bare.merged() is bare
 
 
 def test_an_adapter_for_a_layer_that_there_is_not_names_the_nearest():

@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         written, folder = parts.read_config(family, wanted)
         config = parts.make_config(family, inputs, wanted, written, folder is not None)
         model, left = parts.load(family, config, folder, wanted.pretrained)
-        self.family, self.config = family, config
+        self.family, self.config = family, model.config
         self.pooling = parts.pooling_of(family, folder, config) if pooling == "auto" else pooling
         self.each_token = inputs.each_token
         self.note = _note(wanted.pretrained, left)
@@ -134,12 +134,17 @@ class Encoder(nn.Module):
         return self.head(self.dropout(self.pool(hidden_BTD, attention_mask)))
 
     def merged(self) -> "Encoder":
-        """Return the same network with its adapters added to the weights beside them; itself where it has none."""
+        """Return a copy as it is exported: its adapters are added to the weights that they stand beside.
+
+        Its attention is written as products and a softmax: that graph has a fifth fewer nodes than the one that the
+        exporter makes of PyTorch's own function, and ONNX Runtime is a little faster on it.
+        """
+        whole = copy.deepcopy(self)
+        whole.encoder.set_attn_implementation("eager")  # type: ignore[operator]
         if self.rebuild["lora"] is None:
-            return self
+            return whole
         from peft.tuners.lora import LoraLayer
 
-        whole = copy.deepcopy(self)
         for name, layer in list(whole.named_modules()):
             if isinstance(layer, LoraLayer):
                 layer.merge()
