@@ -75,7 +75,7 @@ def learning_curves(
                 _mark_best(axes, theme, best_epoch, labelled=axes is loss)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(frameon=False, loc="best", labelcolor=theme.ink)
-        if measure == "accuracy":
+        if measure in ("accuracy", "token_accuracy"):
             second.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
     return figure
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparknn_magic.show import figures
+from sparknn_magic.show.entities import support
 from sparknn_magic.show.markup import Markup, el, join
 from sparknn_magic.show.parts import section, table, themed
 from sparknn_magic.show.words import amount, averages_of, count, figure, percent, plain, shorten
@@ -77,10 +78,11 @@ def _taken(true: str, predicted: str) -> Markup:
 
 def per_class(metrics: Mapping[str, Any]) -> Markup:
     """Return precision, recall and F1 of each class."""
+    counted, of_all = support(metrics)
     heads = [
         el("th", h, cls="num" if i else None, scope="col") for i, h in enumerate(("Class", "Precision", "Recall", "F1"))
     ]
-    head = el("tr", *heads, el("th", "", scope="col"), el("th", "Rows", cls="num", scope="col"))
+    head = el("tr", *heads, el("th", "", scope="col"), el("th", counted.capitalize(), cls="num", scope="col"))
     rows = []
     for each in metrics["per_class"]:
         bar = el("td", el("div", el("i", style=f"width: {100 * each['f1']:.1f}%")), cls="bar")
@@ -96,7 +98,7 @@ def per_class(metrics: Mapping[str, Any]) -> Markup:
                 el("td", f"{name} average"),
                 *cells,
                 el("td", cls="bar"),
-                el("td", count(metrics["rows"]), cls="num"),
+                el("td", count(of_all), cls="num"),
             )
         )
     listed = el("table", el("thead", head), el("tbody", *rows), el("tfoot", *averages), cls="list")

@@ -1,6 +1,7 @@
 """Architectures: by task, what they are built for and what rows look like. A new kind of rows is a function here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -124,6 +125,29 @@ def of_texts(subject: Subject) -> str:
     must(cases, f"it takes none of {', '.join(map(_words, TEXTS))}.")
     padding = [modules.ignores_padding(case) for case in cases]
     return f"{_all(cases, refused, OUTPUTS, cases[0])}; {padding[0]}"
+
+
+@checks("architecture", task="token-classification")
+def of_tokens(subject: Subject) -> str:
+    """Give outputs for each token of a text, whatever stands behind it."""
+    cases, _ = _cases(subject, [replace(inputs, each_token=True) for inputs in TEXTS], text_rows, OUTPUTS)
+    must(cases, f"it takes none of {', '.join(map(_words, TEXTS))} where `each_token` is set.")
+    for case in cases:
+        module, rows = case.settled(), case.rows(modules.ROWS)
+        wanted = [*rows["input_ids"].shape, OUTPUTS]
+        with torch.no_grad():
+            whole = case.run(module, rows)
+            must(
+                list(whole.shape) == wanted,
+                f"it gives {list(whole.shape)} where `each_token` is set, and outputs of each token are {wanted}.",
+            )
+            for n, tokens in enumerate(rows["attention_mask"].sum(1).tolist()):
+                alone = case.run(module, {name: values[n : n + 1, :tokens] for name, values in rows.items()})
+                must(
+                    torch.allclose(whole[n, :tokens], alone[0], atol=modules.CLOSE, rtol=modules.CLOSE),
+                    f"a token of {case.words} gives another result with padding behind its text.",
+                )
+    return f"gives outputs for each token; {modules.learns(cases[0])}"
 
 
 def _vectors(subject: Subject, outputs: int) -> str:
