@@ -9,7 +9,7 @@ B batch, T tokens, D features, K outputs.
 import copy
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         written, folder = parts.read_config(family, wanted)
         config = parts.make_config(family, inputs, wanted, written, folder is not None)
         model, left = parts.load(family, config, folder, wanted.pretrained)
-        self.family, self.config = family, model.config
+        self.family, self.config = family, cast(Any, model.config)
         self.pooling = parts.pooling_of(family, folder, config) if pooling == "auto" else pooling
         self.each_token = inputs.each_token
         self.note = _note(wanted.pretrained, left)
