@@ -18,6 +18,7 @@ from sparknn_magic.evaluate.metrics import FINE_BINS, from_confusion, from_score
 # Probabilities are float32: scikit-learn clips those at float32's epsilon too, so that ln(0) costs 15.9, not infinity.
 EPSILON = float(np.finfo(np.float32).eps)
 SCORES = ("bin", "n", "hits", "score", "lowest")  # of each bin of scores, as `from_scores` takes them
+BILLION = 10**9
 NONE, UNKNOWN = -1, 0  # in the place of a class's number, which counts from 1: no prediction; not one of the classes
 
 
@@ -109,6 +110,8 @@ def _counts(rows: DataFrame, classes: int) -> DataFrame:
         top5.alias("top5"),
         (of_true.isNotNull() & (true == predicted)).cast("int").alias("right"),
         score.alias("score"),
+        # Whole numbers add up to the same in whatever order the partitions come.
+        F.round(score * BILLION).cast("bigint").alias("billionths"),
         ((predicted > UNKNOWN) & (~F.col("usable") | ((true > UNKNOWN) & of_true.isNull()))).alias("amiss"),
     )
     return numbers.groupingSets([["true", "predicted"], ["bin"]], "true", "predicted", "bin").agg(
@@ -118,8 +121,7 @@ def _counts(rows: DataFrame, classes: int) -> DataFrame:
         F.coalesce(F.sum("top5"), F.lit(0)).alias("top5"),
         F.count(F.when(F.col("amiss"), 1)).alias("unusable"),
         F.sum("right").alias("hits"),
-        # Decimals add up to the same in whatever order the partitions come.
-        F.sum(F.col("score").cast("decimal(12,10)")).cast("double").alias("score"),
+        (F.sum("billionths") / BILLION).alias("score"),
         F.min("score").alias("lowest"),
     )
 

@@ -152,7 +152,8 @@ def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
     ]
     if metrics.get("top5_accuracy") is not None:
         tiles.append(tile("Top-5 accuracy", percent(metrics["top5_accuracy"], 2), "true class among the first 5"))
-    return tiles + [tile(name[0].upper() + name[1:], value, note) for name, value, note in score_figures(metrics)]
+    calibration = score_figures(metrics)[:1]  # the rest stands beside its curve
+    return tiles + [tile(name[0].upper() + name[1:], value, note) for name, value, note in calibration]
 
 
 def _label_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
