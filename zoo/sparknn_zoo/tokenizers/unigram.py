@@ -14,9 +14,8 @@ from sparknn_magic.data.text.words import WORD_START, spaced_words
 from sparknn_magic.plugin import tokenizer
 from sparknn_zoo.tokenizers import common
 
-SEEDS = 8  # pieces to begin with, for each that is to stay
+SEEDS = 4  # pieces to begin with, for each that is to stay
 KEPT = 0.75  # of the pieces stay from one round to the next
-ROUNDS = 2  # estimates of the probabilities in between
 UNSEEN = 0.1  # the count of a piece that no best cut uses
 
 
@@ -58,9 +57,7 @@ def _pieces(counts: Counter[str], single: Sequence[str], most: int, min_count: i
         one: float(own[one]) for one in single
     }
     while True:
-        for _ in range(ROUNDS):
-            scores = _log(used)
-            used = _used(scores, words, times)
+        used = _used(_log(used), words, times)
         kept = [piece for piece in used if used[piece] and piece not in characters]
         room = most - len(characters)
         if len(kept) <= room:
