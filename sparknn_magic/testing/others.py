@@ -41,6 +41,8 @@ def is_whole(subject: Subject) -> str:
     must(not missing, f"it has no method {' and no '.join(missing)}.")
     with guard("it cannot be made without arguments", allow=()):
         made: Task = kind()
+    if not made.trains:
+        return "has all its methods, and trains nothing"
     must(made.default_loss, "it has no default_loss: a cell would always have to name one.")
     try:
         loss = registry.get("loss", made.default_loss)
