@@ -29,6 +29,10 @@ STEP = 48_271  # from letter to letter, from word to word
 SCATTER = 742_938_285  # from a hash to its row of the table
 LONGEST = 64  # letters of a word after so many are hashed without their order
 
+# The mean of some hundred vectors, each of which is seldom met, moves little in a step. Scaled up it learns as fast at
+# the rates that suit other networks (1e-3) as the bare mean does at 3e-2.
+SCALE = 30.0
+
 
 class NGrams(nn.Module):
     """Ids -> rows of the table, for a word, a run of words and a subword each; 0 where there is none. No weights.
@@ -138,7 +142,7 @@ class FastText(nn.Module):
         super().__init__()
         self.ngrams = NGrams(inputs, buckets=buckets, min_n=min_n, max_n=max_n, word_ngrams=word_ngrams)
         self.table = nn.Embedding(self.ngrams.rows, dim, padding_idx=0)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.head = nn.Linear(dim, outputs)
         nn.init.uniform_(self.table.weight, -1 / dim, 1 / dim)  # as fastText does
         with torch.no_grad():
@@ -147,10 +151,12 @@ class FastText(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """int64[B, T], int64[B, T] -> float32[B, K]."""
         means_BD = [self.mean(rows_BN) for rows_BN in self.ngrams(input_ids, attention_mask)]
-        return self.head(self.dropout(torch.stack(means_BD).mean(0)))
+        return self.head(SCALE * torch.stack(means_BD).mean(0))
 
     def mean(self, rows_BN: Tensor) -> Tensor:
         """Return the mean of the rows that are there, float32[B, D]; zeros where there are none."""
+        if self.training and self.dropout:
+            rows_BN = rows_BN.masked_fill(torch.rand(rows_BN.shape, device=rows_BN.device) < self.dropout, 0)
         if not torch.onnx.is_in_onnx_export():
             return F.embedding_bag(rows_BN, self.table.weight, mode="mean", padding_idx=0)
         # ONNX has no such operator: the sum is a product with a row of ones and zeros.
@@ -165,12 +171,12 @@ def fasttext(
     inputs: TextInputs,
     outputs: int,
     *,
-    dim: PositiveInt = 64,
+    dim: PositiveInt = 32,
     buckets: Annotated[int, Field(ge=2, lt=PRIME)] = 65_536,
     min_n: PositiveInt = 3,
     max_n: NonNegativeInt = 5,
     word_ngrams: PositiveInt = 2,
-    dropout: Rate = 0.0,
+    dropout: Rate = 0.3,
 ) -> nn.Module:
     """Mean of the vectors of words, word pairs and subwords, hashed: ids, mask int64[B, T] -> float32[B, outputs].
 
@@ -182,7 +188,7 @@ def fasttext(
     min_n: letters of the shortest subword, of which the word's two ends may be one each.
     max_n: letters of the longest; 0 for no subwords.
     word_ngrams: words of the longest run of words.
-    dropout: share of the mean's numbers dropped in training.
+    dropout: share of the n-grams left out in training.
     Source: Joulin et al. 2016; subwords of Bojanowski et al. 2017. Unlike theirs there is no vocabulary, words are
         hashed too; and the text is the mean of two means, of words with their runs and of subwords.
     Raises: SpecError where max_n is below min_n.
