@@ -24,7 +24,7 @@ SHOWN_FIELDS = {
     "label": "prediction.label",
     "prediction": "prediction.prediction",
     "embedding": "concat(size(prediction.embedding), ' numbers: ', array_join(transform("
-    "slice(prediction.embedding, 1, 3), x -> format_number(x, 4)), ', '), ', ...')",
+    "slice(prediction.embedding, 1, 2), x -> format_number(x, 4)), ', '), ', ...')",
     "entities": "array_join(transform(prediction.entities, e -> concat(e.text, ' (', e.label, ')')), ', ')",
     "score": "round(double(prediction.score), 4)",
     "error": "prediction.error",

@@ -7,6 +7,7 @@ from typing import Any
 
 MISSING = "-"
 MOST_LAYERS = 12  # of a model that is a list of layers, named in a line
+TELLING_ROWS = 1000  # from which on their time says something of the speed
 _JOINERS = "\u200c\u200d"  # invisible, and part of how Persian and some emoji are spelled
 
 
@@ -60,11 +61,14 @@ def score_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def vector_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value and a remark of what is known of vectors without labels."""
     left_out = f"not counted: {count(metrics['errors'])} that cannot be read" if metrics["errors"] else ""
-    return [
+    found = [
         ("rows", count(metrics["rows"]), left_out),
         ("dimension", count(metrics["dimension"]), "numbers of a vector"),
-        ("speed", f"{count(metrics['rows_per_second'])}/s", f"rows, in {duration(metrics['seconds'])} from the start"),
+        ("time", duration(metrics["seconds"]), "for these rows, the start of the workers among it"),
     ]
+    if metrics["rows"] >= TELLING_ROWS:
+        found.append(("speed", f"{count(metrics['rows_per_second'])} rows/s", "in that time"))
+    return found
 
 
 def lengths_text(meta: Mapping[str, Any]) -> str | None:

