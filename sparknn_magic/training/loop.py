@@ -54,6 +54,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = -math.inf
+    best_loss: float = math.inf  # of the best epoch's validation rows
     best_state: dict[str, Tensor] = field(default_factory=dict)
     stopped: str = ""
 
@@ -230,9 +231,11 @@ class Trainer:
         }
         progress = self.progress
         progress.history.append(figures)
-        value = _watched(figures, self.job)
-        if value > progress.best_value or not v_rows:
-            progress.best_value, progress.best_epoch = value, epoch + 1
+        value, held_loss = _watched(figures, self.job), v_loss / v_rows if v_rows else math.inf
+        # Few validation rows give many epochs the same accuracy, and not the same loss.
+        better = value > progress.best_value or (value == progress.best_value and held_loss < progress.best_loss)
+        if better or not v_rows:
+            progress.best_value, progress.best_loss, progress.best_epoch = value, held_loss, epoch + 1
             with self.stepper.at_rest():
                 progress.best_state = {k: v.detach().cpu().clone() for k, v in self.body.state_dict().items()}
         self._update_schedule(figures)
@@ -262,6 +265,7 @@ class Trainer:
             "history": progress.history,
             "best_epoch": progress.best_epoch,
             "best_value": progress.best_value,
+            "best_loss": progress.best_loss,
             "stopped": progress.stopped if progress.stopped != "stop request" else "",
             "batch_size": self.batch_size,
             "optimizer": plain,
@@ -300,7 +304,12 @@ class Trainer:
         if stepper.average is not None:
             stepper.average.restart(tensors["average"], state["average_steps"])
         self.progress = Progress(
-            state["history"], state["best_epoch"], state["best_value"], tensors["best"], state["stopped"]
+            history=state["history"],
+            best_epoch=state["best_epoch"],
+            best_value=state["best_value"],
+            best_loss=state["best_loss"],
+            best_state=tensors["best"],
+            stopped=state["stopped"],
         )
         for figures in self.progress.history:
             self._update_schedule(figures)

@@ -134,6 +134,15 @@ def test_a_half_written_checkpoint_is_never_read(tmp_path):
     assert tensors["body"]["w"].tolist() == [1, 1, 1]
 
 
+def test_of_epochs_with_the_same_accuracy_the_one_with_the_least_loss_is_kept(tmp_path):
+    done = fit(job(tmp_path, epochs=8), [rows(200), rows(20, seed=1, split=VALIDATION)])
+    best = max(epoch["validation_accuracy"] for epoch in done.history)
+    equal = [epoch for epoch in done.history if epoch["validation_accuracy"] == best]
+    assert len(equal) > 2
+    assert done.said["best_epoch"] == min(equal, key=lambda epoch: epoch["validation_loss"])["epoch"]
+    assert done.said["best_epoch"] > equal[0]["epoch"]
+
+
 def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path):
     # The validation labels are shuffled: nothing learnt helps there, and the loss soon gets worse.
     noise = rows(60, seed=3, split=VALIDATION)
