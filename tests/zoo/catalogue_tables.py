@@ -7,6 +7,7 @@ Two columns are a person's: "what it does", where a row has more to say than the
 are kept for the rows that have them. A plugin that belongs to no table is an error: give its kind or task a mark.
 """
 
+import functools
 import re
 import sys
 from collections.abc import Callable
@@ -164,6 +165,7 @@ def _published(notes: dict) -> str:
     return f"{notes['parameters']:,} ({', '.join([*size, *options])})"
 
 
+@functools.cache  # every architecture is built for it
 def tables(text: str) -> dict[str, tuple[str, str]]:
     """Return for each marked table of a text what stands there and what should."""
     return {m["name"]: (m["table"], table(m["name"], m["table"])) for m in MARK.finditer(text)}
