@@ -270,6 +270,9 @@ def _build(checked: Checked, found: Any) -> Any:
     if checked.task.trains:
         check_loss(experiment, checked.resolved, found.classes)
     check_names(experiment, found.classes)
+    import torch
+
+    torch.manual_seed(experiment.train.seed)  # what a pretrained network does not bring is drawn here
     try:
         return model.part.build(found.inputs, checked.task.outputs(found))
     except SparkNNError as error:

@@ -100,8 +100,5 @@ def details(plan: TextPlan, found: Inspected) -> list[tuple[str, str]]:
     median, most, longest = found.quantiles
     words = f"{median:,} tokens in the median, {most:,} at 95 %, {longest:,} at most; {found.inputs.length:,} are read"
     source = "of the pretrained network" if plan.tokenizer is None else "trained on the training texts"
-    return [
-        ("texts", words),
-        ("tokenizer", f"{source}, {found.inputs.vocabulary:,} tokens"),
-        ("labels", "several a row" if plan.multilabel else ""),
-    ]
+    lines = [("texts", words), ("tokenizer", f"{source}, {found.inputs.vocabulary:,} tokens")]
+    return [*lines, ("labels", "several a row")] if plan.multilabel else lines
