@@ -171,7 +171,7 @@ def fasttext(
     inputs: TextInputs,
     outputs: int,
     *,
-    dim: PositiveInt = 32,
+    dim: PositiveInt = 64,
     buckets: Annotated[int, Field(ge=2, lt=PRIME)] = 65_536,
     min_n: PositiveInt = 3,
     max_n: NonNegativeInt = 5,
