@@ -66,6 +66,7 @@ def bilstm(
     """LSTM that reads the words from both ends: ids, mask int64[B, T] -> float32[B, outputs].
 
     Of each token float32[B, T, outputs]. Reading back starts at a row's last real token, wherever its padding ends.
+    Learns better at `optimizer: {adamw: {lr: 3e-3}}` than at the usual 1e-3, most of all from few rows.
 
     dim: dimensions of a word's vector.
     units: numbers that each direction keeps from word to word.

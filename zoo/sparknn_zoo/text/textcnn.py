@@ -61,6 +61,7 @@ def textcnn(
     """Convolutions over words, the strongest match of each counts: ids, mask int64[B, T] -> float32[B, outputs].
 
     Texts of any length, those too that are shorter than a window.
+    Learns better at `optimizer: {adamw: {lr: 3e-3}}` than at the usual 1e-3, most of all from few rows.
 
     dim: dimensions of a word's vector.
     widths: words that a filter sees; so many filters of each width.
