@@ -31,9 +31,10 @@ SMALL = {
     "text_transformer": {"dim": 16, "depth": 1, "heads": 2},
     "vgg-small": {"width": 8},
     "vit-tiny": {"dim": 48, "depth": 2},
-} | dict.fromkeys(
-    ["bert", "distilbert", "electra", "minilm", "modernbert", "roberta"], {"layers": 1, "width": 32, "heads": 2}
-)
+} | {
+    name: {"layers": 1, "width": 32, "heads": 2}
+    for name in ("bert", "distilbert", "electra", "minilm", "modernbert", "roberta")
+}
 BROKEN = [
     pair
     for module in (general, architectures, layers, preprocessors, texts, training, others)

@@ -80,3 +80,16 @@ def test_the_tutorial_on_columns_shows_what_it_promises():
     assert shown("reader", "accuracy") >= 0.93
     rand = next(text for text in found if text.startswith("adjusted Rand index"))
     assert float(rand.split()[-1]) >= 0.6
+
+
+def test_the_help_desk_tutorial_answers_as_it_promises():
+    saved = tutorials.read(tutorials.FOLDER / "03_help_desk.ipynb")
+    found = [text for output in outputs(saved) for text in texts(output)]
+
+    def shown(name, words):
+        text = next(text for text in found if text.startswith(f"training {name}") and "evaluate" in text)
+        return float(re.search(rf"{words} +([\d.]+) ", text)[1])
+
+    assert shown("intent", "accuracy") >= 0.8
+    assert shown("careful", "accuracy") >= 0.9
+    assert shown("meaning", "dimension") == 384
