@@ -32,7 +32,7 @@ print(classes[index[0]], float(probabilities[0, index[0]]))
 def snippet(meta: Mapping[str, Any]) -> str:
     """Return Python that scores one text."""
     shape = meta["input"]
-    pair = not isinstance(meta["spec"]["data"].get("text", "text"), str) and len(meta["spec"]["data"]["text"]) == 2
+    pair = len(meta["spec"]["data"].get("text") or ()) == 2
     text = '"the one text", "the other"' if pair else '"your text"'
     return SNIPPET.format(length=int(shape["length"]), pad=int(shape["pad"]), text=text)
 

@@ -280,11 +280,12 @@ class DataSpec(Spec):
     )
     test: Split | None = Field(default=None, description="rows that only the final figures are computed on")
     image: Text = Field(default="image", description="the column of pictures")
-    text: Annotated[tuple[Text, ...], Field(min_length=1, max_length=2, strict=False)] = Field(
-        default=("text",), description="the column of texts, or two columns whose texts are read as a pair"
+    text: Annotated[tuple[Text, ...], Field(min_length=1, max_length=2, strict=False)] | None = Field(
+        default=None,
+        description="the column of texts, or two columns whose texts are read as a pair; `text` if not given",
     )
-    max_length: Literal["auto"] | Annotated[int, Field(ge=2)] = Field(
-        default="auto",
+    max_length: Literal["auto"] | Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
         description="tokens of a text that the network reads, longer ones are cut; auto: as many as 99.5 % of the "
         "training texts have, and at most 512 (2048 where a token is a character)",
     )
@@ -304,6 +305,11 @@ class DataSpec(Spec):
     )
 
     _columns = model_validator(mode="before")(lambda value: _columns(value))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns of texts."""
+        return self.text or ("text",)
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataSpec":

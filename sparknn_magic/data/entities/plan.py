@@ -50,7 +50,7 @@ def plan(
     _check_cell(experiment, resolved)
     applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved)
     frames = applied.frames
-    texts = {n: find_column(frame, experiment.data.text[0], experiment, n, "text") for n, frame in frames.items()}
+    texts = {n: find_column(frame, experiment.data.texts[0], experiment, n, "text") for n, frame in frames.items()}
     labels = {n: find_column(frame, experiment.data.label, experiment, n, "label") for n, frame in frames.items()}
     kinds = {n: of_words(frames[n], texts[n], labels[n], experiment, n) for n in frames}
     for n, kind in kinds.items():
@@ -90,7 +90,7 @@ def plan(
 def _check_cell(experiment: Experiment, resolved: Resolved) -> None:
     """Raise SpecError for what a cell may say of other tasks of texts, but not of this one."""
     check_keys(experiment)
-    if len(experiment.data.text) > 1:
+    if len(experiment.data.texts) > 1:
         raise experiment.error(("data", "text"), "token-classification reads one column of texts, not a pair.")
     if experiment.metrics:
         message = "metrics are SQL over one label a row, and rows of token-classification have spans."

@@ -43,7 +43,7 @@ class TextPlan(RowsPlan):
     def length(self) -> int | None:
         """Tokens of a text, as the cell says; None: to be found."""
         length = self.experiment.data.max_length
-        return None if length == "auto" else length
+        return length if isinstance(length, int) else None
 
     def preparation(self) -> list[Any]:
         """Return steps, tokenizer, length and the extra columns."""
@@ -111,7 +111,7 @@ def check_keys(experiment: Experiment) -> None:
 def find_texts(frame: DataFrame, experiment: Experiment, source: str) -> tuple[str, ...]:
     """Find the columns under `data.text`. Raises: DataError where one is missing or holds no text."""
     found = []
-    for wanted in experiment.data.text:
+    for wanted in experiment.data.texts:
         name = find_column(frame, wanted, experiment, source, "text")
         kind = frame.schema[name].dataType
         if not isinstance(kind, StringType):

@@ -91,7 +91,7 @@ def plan(
         texts=texts,
         steps=tuple(step.part for step in resolved.preprocess),
         given=given,
-        length=most if length == "auto" else length,
+        length=length if isinstance(length, int) else most,
     )
 
 

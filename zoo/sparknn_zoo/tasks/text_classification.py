@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.errors import ExportError
 from sparknn_magic.plugin import Part, Target, task
-from sparknn_zoo.tasks.texts import TextTask, as_names, reader, token_field, write_tokenizer
+from sparknn_zoo.tasks.texts import TextTask, reader, text_columns, token_field, write_tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -134,7 +134,7 @@ def _mistakes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "list[Row]":
     from sparknn_magic.data.columns import column
     from sparknn_magic.show.report import Row
 
-    label, names = column(meta["spec"]["data"]["label"]), as_names(meta["spec"]["data"]["text"])
+    label, names = column(meta["spec"]["data"]["label"]), text_columns(meta)
     texts = [F.substring(column(name), 1, 500).alias(f"t{i}") for i, name in enumerate(names)]
     if meta["several"]:
         truth, guess = F.array_sort(label), F.array_sort("prediction.labels")

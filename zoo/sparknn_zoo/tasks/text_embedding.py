@@ -8,7 +8,7 @@ from sparknn_magic.errors import ExportError, PluginError, SpecError
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.task import Task
 from sparknn_zoo.tasks.text_classification import merged
-from sparknn_zoo.tasks.texts import as_names, given_tokenizer, reader
+from sparknn_zoo.tasks.texts import given_tokenizer, reader, text_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -72,7 +72,7 @@ class TextEmbedding(Task):
             if _says(experiment, path):
                 message = f"{'.'.join(path)} has no meaning for text-embedding: {why}."
                 raise experiment.error(path, message, hint=f"Leave `{path[-1]}` out.", key=True)
-        if len(plan.texts) > 1 or len(experiment.data.text) > 1:
+        if len(plan.texts) > 1 or len(experiment.data.texts) > 1:
             raise experiment.error(("data", "text"), "text-embedding reads one column of texts; data.text names two.")
         if resolved.model.options.get("pretrained") is None:
             name = resolved.model.item.name
@@ -129,7 +129,7 @@ class TextEmbedding(Task):
 
     def columns(self, meta: Mapping[str, Any]) -> list[str]:
         """Return the column of texts."""
-        return list(as_names(meta["spec"]["data"]["text"]))
+        return list(text_columns(meta))
 
     def export(
         self,

@@ -62,12 +62,12 @@ class TextTask(Task):
 
     def columns(self, meta: Mapping[str, Any]) -> list[str]:
         """Return the column of texts, or the two of a pair."""
-        return list(as_names(meta["spec"]["data"]["text"]))
+        return list(text_columns(meta))
 
 
-def as_names(text: Any) -> tuple[str, ...]:
-    """Return the names under `data.text` of a stored experiment."""
-    return (text,) if isinstance(text, str) else tuple(text)
+def text_columns(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a model's columns of texts."""
+    return tuple(meta["spec"]["data"].get("text") or ("text",))
 
 
 def given_tokenizer(experiment: "Experiment", resolved: "Resolved") -> str:
@@ -100,7 +100,7 @@ def token_field(prepared: "Prepared") -> "Field":
 def reader(meta: Mapping[str, Any]) -> Part:
     """Return what reads a model's columns of texts; its option `tokenizer` is a file of the model folder."""
     steps = [described_part("preprocessor", step) for step in meta["preprocess"]]
-    columns = len(as_names(meta["spec"]["data"]["text"]))
+    columns = len(text_columns(meta))
     options = {"steps": steps, "length": meta["input"]["length"], "columns": columns}
     return Part("sparknn_magic.data.text.worker:text_reader", options)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparknn_magic.errors import ExportError
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_zoo.tasks.text_classification import merged
-from sparknn_zoo.tasks.texts import TextTask, as_names, given_tokenizer, reader, token_field, write_tokenizer
+from sparknn_zoo.tasks.texts import TextTask, given_tokenizer, reader, text_columns, token_field, write_tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -140,7 +140,7 @@ class TokenClassification(TextTask):
         """Return precision, recall and F1 of whole entities, by Spark."""
         from sparknn_magic.evaluate.entities import entity_metrics
 
-        return entity_metrics(predictions, text=as_names(meta["spec"]["data"]["text"])[0], label=_label(meta))
+        return entity_metrics(predictions, text=text_columns(meta)[0], label=_label(meta))
 
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, the labels, and the texts with most mistakes, their entities marked."""
@@ -162,7 +162,7 @@ def _worst(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
     from sparknn_magic.evaluate.spark import whole_column
     from sparknn_magic.show.entities import tagged_text, tagged_words
 
-    name = as_names(meta["spec"]["data"]["text"])[0]
+    name = text_columns(meta)[0]
     text = whole_column(predictions, name)
     of_words = isinstance(predictions.select(text.alias("t")).schema["t"].dataType, ArrayType)
     shown = F.slice(text, 1, SHOWN) if of_words else F.substring(text, 1, SHOWN)
