@@ -14,7 +14,7 @@ from sparknn_magic.testing.kit import Subject, checks, guard, must
 
 @checks("sample")
 def has_rows(subject: Subject) -> str:
-    """Be files of Parquet, "train" among them, with the same columns in each."""
+    """Be files of Parquet, "train" among them, with the same columns in train, validation and test."""
     with guard("its files are not to be had", allow=()):
         files = subject.item.build()
     must(isinstance(files, dict) and "train" in files, "it has no split 'train'.")
@@ -24,8 +24,10 @@ def has_rows(subject: Subject) -> str:
         with guard(f"the file of its split '{split}' is no Parquet", allow=()):
             found[split] = pq.ParquetFile(path)
         must(found[split].metadata.num_rows, f"its split '{split}' has no rows.")
+        # Beside the rows to learn from there may be other tables, such as answers to the questions.
+        alike = split not in ("validation", "test") or "train" not in found
         must(
-            found[split].schema_arrow.names == found["train"].schema_arrow.names if "train" in found else True,
+            alike or found[split].schema_arrow.names == found["train"].schema_arrow.names,
             f"its split '{split}' has other columns than 'train'.",
         )
     rows = ", ".join(f"{split} {file.metadata.num_rows:,}" for split, file in found.items())
