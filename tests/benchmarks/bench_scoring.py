@@ -124,7 +124,7 @@ def compare(name: str, path: str, pictures: np.ndarray, rows: DataFrame, options
         "predict_batch_udf": rows.select(by_predict_batch_udf(path)("image")),
     }
     cases: dict[str, Callable[[], object]] = {"onnxruntime alone": run_limit}
-    for key, frame in frames.items():
+    for key, frame in list(frames.items())[: 1 if options.ours else None]:
         cases[key] = lambda frame=frame: frame.write.format("noop").mode("overwrite").save()
     found = interleaved(cases, options.runs, options.warm)
     return table(f"{name} (the limit at batch {best})", found, len(pictures), "onnxruntime alone", "of the limit")
@@ -133,20 +133,23 @@ def compare(name: str, path: str, pictures: np.ndarray, rows: DataFrame, options
 def main() -> None:
     """Print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000, help="for the small CNN")
+    parser.add_argument("--rows", type=int, default=100_000, help="for the small CNN; 0 leaves it out")
     parser.add_argument("--resnet-rows", type=int, default=4_000, help="for resnet18; 0 leaves it out")
+    parser.add_argument("--ours", action="store_true", help="leave out the ways by hand")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--warm", type=int, default=2, help="rounds before the measured ones")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="threads of the limit, tasks of Spark")
     options = parser.parse_args()
 
     spark = local_session(options.cores)
-    pictures = np.random.default_rng(0).integers(0, 256, (options.rows, *SIZE), np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (max(options.rows, options.resnet_rows), *SIZE), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         values = pa.array([picture.tobytes() for picture in pictures], pa.binary())
-        rows = spark.read.parquet(write_rows(values, Path(folder, "all")))
-        path = export(small_cnn(), Path(folder, "small.onnx"), SIZE[0])
-        print(compare("small CNN (8/16/32 channels)", str(path), pictures, rows, options), flush=True)
+        if options.rows:
+            part = values.slice(0, options.rows)
+            rows = spark.read.parquet(write_rows(part, Path(folder, "all")))
+            path = export(small_cnn(), Path(folder, "small.onnx"), SIZE[0])
+            print(compare("small CNN (8/16/32 channels)", str(path), pictures[: options.rows], rows, options), flush=True)
         if options.resnet_rows:
             network = Part("sparknn_zoo.vision.resnet:resnet18", {}).build(ImageInputs(3, 32, 32), len(CLASSES))
             path = export(network, Path(folder, "resnet18.onnx"), SIZE[0])
