@@ -18,6 +18,7 @@ POSITION = re.compile(r"\(?line (\d+),? pos (\d+)\)?|== SQL \(line (\d+), positi
 LOST_TASK = re.compile(r"most recent failure: .*?\(TID \d+\)(?: \([^)]*\))?: ", re.S)
 BARRIER = re.compile(r"Most recent failure reason: .*? finished unsuccessfully\.\s*", re.S)
 
+OURS = f"{SparkNNError.__module__}."
 KNOWN = {
     "SPARK_JOB_CANCELLED": "the Spark job was cancelled.",
     "OPERATION_CANCELED": "the Spark job was cancelled.",
@@ -55,6 +56,8 @@ def _worker_exception(text: str) -> str:
     if not ends:
         return ""
     kind, _, message = last[ends[0]].partition(": ")
+    if kind.startswith(OURS):  # worded for a user, its next step in a second line
+        return " ".join([message, *(last[number] for number in ends[1:])])
     message = message or " ".join(last[ends[0] + 1 :]).strip()
     kind = kind.rpartition(".")[2].rstrip(":")
     message = re.sub(r"^\[[A-Z_.]+\] ", "", message)

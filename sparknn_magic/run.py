@@ -15,7 +15,7 @@ from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
-from sparknn_magic.start import Older, check_older, check_start, train_job, untrained, with_files
+from sparknn_magic.start import Older, check_export, check_older, check_start, train_job, untrained, with_files
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -138,7 +138,8 @@ def check(
     resolved = resolve(experiment)
     spark = adopt(spark) if spark is not None else session()
     model_name = experiment.name or "model"
-    folder = Path(experiment.export or f"models/{model_name}").absolute()
+    wanted = experiment.export.folder if experiment.export is not None else None
+    folder = Path(wanted or f"models/{model_name}").absolute()
     with _placed(experiment, ("export",)):
         check_target(folder)
     with _placed(experiment, ("name",)):
@@ -149,6 +150,7 @@ def check(
         check_older(experiment.train.pretrained)
     task: Task = resolved.task.build()
     _check_figure(experiment, task)
+    check_export(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
     check_cell(experiment, _held_out(plan)[0], of_classes=task.figure == "accuracy")
     resolved = task.settled(experiment, resolved, plan)

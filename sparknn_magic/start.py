@@ -18,6 +18,7 @@ from sparknn_magic.plugin import Part
 from sparknn_magic.show.words import near, plural
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved
+from sparknn_magic.task import Task
 from sparknn_magic.training.job import AUTO, Fitted, Pretrained, TrainJob
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ class Older:
         from sparknn_magic.infer.spark import ship
 
         return Pretrained(ship(self.file, self.digest, spark), self.fresh)
+
+
+def check_export(experiment: Experiment, task: Task) -> None:
+    """Raise SpecError where a tokenizer is to stand in the graph of a model that reads no texts."""
+    if experiment.export is not None and experiment.export.tokenizer_in_graph and not task.strings:
+        message = f"{experiment.task} writes no file that takes texts."
+        raise experiment.error(("export", "tokenizer_in_graph"), message, hint="Leave tokenizer_in_graph out.")
 
 
 def check_start(

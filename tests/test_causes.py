@@ -28,6 +28,7 @@ MISTAKES = {
         "spark.range(3).repartition(2).mapInArrow(fails, 'id long', barrier=True).collect()",
         "ValueError: bad row",
     ),
+    "our own": ("spark.range(3).mapInArrow(ours, 'id long').collect()", "no text. Lower min_count."),
     "chained": ("spark.range(3).mapInArrow(chained, 'id long').collect()", "KeyError: 'outer'"),
     "worker killed": (
         "spark.range(3).repartition(1).mapInArrow(dies, 'id long').collect()",
@@ -51,6 +52,10 @@ def chained(batches):
         raise ValueError("inner")
     except ValueError as error:
         raise KeyError("outer") from error
+    yield
+def ours(batches):
+    from sparknn_magic.errors import DataError
+    raise DataError("no text.", hint="Lower min_count.")
     yield
 def dies(batches):
     import os

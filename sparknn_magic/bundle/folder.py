@@ -18,6 +18,7 @@ from sparknn_magic.errors import BundleError, did_you_mean
 FORMAT = 1
 META, MODEL, WEIGHTS, CARD = "bundle.json", "model.onnx", "model.safetensors", "README.md"
 TOKENIZER = "tokenizer.json"
+STRINGS = "model_strings.onnx"  # takes texts; written on demand
 PACKAGES = (
     "sparknn-magic",
     "pyspark",

@@ -1,5 +1,6 @@
 """Arrow arrays -> predictions, on executors: one ONNX Runtime session for each Python worker, in micro-batches."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -320,6 +321,9 @@ def cached_session(job: InferJob, path: str) -> ort.InferenceSession:
         while len(_sessions) >= SESSIONS:
             del _sessions[next(iter(_sessions))]
         _sessions[key] = make_session(path, providers=job.providers, threads=job.threads)
+        # Spark's worker looks for garbage after each task: 40 ms, with all that is imported by now. It need not.
+        gc.collect()
+        gc.freeze()
     return _sessions[key]
 
 

@@ -44,7 +44,7 @@ def interface(meta: Mapping[str, Any]) -> str:
         ["output", "`embedding`", f"`float32[N, {width}]`", "a vector of length 1: a product of two is their cosine"],
         ["output", "`features`", f"`float32[N, {width}]`", "the same before it is brought to length 1"],
     ]
-    return f"## Inputs and outputs\n\n{table(rows, 'llll')}"
+    return f"## Inputs and outputs\n\n{table(rows, 'llll')}{card_texts.strings(meta)}"
 
 
 before = card_texts.before

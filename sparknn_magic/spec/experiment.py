@@ -12,9 +12,10 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
+from sparknn_magic.spec.export import AnExport
 from sparknn_magic.spec.marks import Mark, Marks
 from sparknn_magic.spec.metrics import Metrics
-from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps, Text
+from sparknn_magic.spec.models import AStep, DataSpec, Model, Name, Source, Spec, Steps
 from sparknn_magic.spec.parse import MAX_CHARACTERS, parse
 from sparknn_magic.spec.preprocess import Preprocess
 from sparknn_magic.spec.training import TrainSpec
@@ -51,7 +52,7 @@ class Experiment(Spec):
         default={}, description="SQL aggregates over the predictions by name, computed beside the task's own figures"
     )
     train: TrainSpec = Field(default=TrainSpec(), description="how the network is trained")
-    export: Text | None = Field(default=None, description="folder that the model is written to")
+    export: AnExport | None = Field(default=None, description="folder that the model is written to, and what else")
 
     _marks: Marks = PrivateAttr(default_factory=Marks)
 

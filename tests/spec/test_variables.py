@@ -33,11 +33,11 @@ def test_a_variable_is_a_whole_value_of_any_plain_type():
     assert experiment.train.epochs == 3
     assert experiment.train.optimizer.options == {"lr": 0.5, "betas": [0.9, 0.99], "fused": True}
     assert experiment.to_dict()["augment"] == ["flip", {"crop": 4}]
-    assert experiment.export == "models/a"
+    assert experiment.export.folder == "models/a"
 
 
 def test_a_variable_s_own_braces_are_not_looked_up_again():
-    assert parse("export: ${a}", a="${b}", b="x").export == "${b}"
+    assert parse("export: ${a}", a="${b}", b="x").export.folder == "${b}"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sparknn_magic import registry
+from sparknn_magic.errors import SpecError
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +210,22 @@ def test_an_embedding_looks_up_whole_numbers_of_any_type():
     module = layer("embedding", (3,), vocabulary=10, dim=4)
     found = module(torch.tensor([[1.0, 2.0, 9.0]]))
     assert torch.equal(found[0], module.weight[[1, 2, 9]])
+
+
+def test_an_ngram_embedding_is_the_mean_of_the_hashed_runs_that_begin_at_each_place():
+    module = layer("ngram_embedding", (5,), dim=3, buckets=97, min_n=2, max_n=3)
+    ids = [4, 70_000, 7, 4, 70_000]
+    found = module(torch.tensor([ids, ids[3:] + ids[:3]]))
+    behind = [*ids, 0, 0]
+    for place in range(5):
+        rows = []
+        for n in (2, 3):
+            run = 0
+            for character in behind[place : place + n]:
+                run = (run * 48_271 + character) % (2**31 - 1)
+            rows.append((run * 742_938_285 + n * 48_271) % (2**31 - 1) % 97)
+        torch.testing.assert_close(found[0, place], module.table.weight[rows].mean(0))
+    assert torch.equal(found[0, 3, :], module(torch.tensor([ids[3:]]))[0, 0])  # "4 70000" then zeros
+    assert not torch.equal(found[0, 0], found[0, 3])  # the runs of three differ
+    with pytest.raises(SpecError, match="max_n is 1, below min_n, which is 2"):
+        layer("ngram_embedding", (5,), min_n=2, max_n=1)

@@ -83,6 +83,7 @@ def test_recurrent_layers_have_the_parameters_of_keras_and_a_second_bias_in_lstm
         ("dense", (12,), {"units": 5}, (5,), 65),
         ("dense", (7, 12), {"units": 5, "bias": False}, (7, 5), 60),
         ("embedding", (7,), {"vocabulary": 100, "dim": 16}, (7, 16), 1600),
+        ("ngram_embedding", (7,), {"dim": 16, "buckets": 100}, (7, 16), 1600),
         ("lstm", (7, 12), {"units": 5, "return_sequences": True}, (7, 5), 4 * (5 * 17 + 10)),
         ("lstm", (7, 12), {"units": 5, "bidirectional": True}, (10,), 8 * (5 * 17 + 10)),
         ("gru", (7, 12), {"units": 5, "layers": 2}, (5,), 3 * (5 * 17 + 10) + 3 * (5 * 10 + 10)),

@@ -242,6 +242,11 @@ def _apply(functions: Sequence[Function], text: str) -> str:
     return text
 
 
+def special_ids(tokenizer_json: str, *, pair: bool) -> list[np.ndarray]:
+    """Return the special ids before the first text, behind it, and behind the second of a pair: int32 each."""
+    return _around(_read(tokenizer_json), pair)
+
+
 def _around(tokenizer: Tokenizer, pair: bool) -> list[np.ndarray]:
     """Return the special ids before the first text, behind it, and behind the second of a pair."""
     words = ("a", "1", "中", "?", *sorted(tokenizer.get_vocab()))

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.errors import ExportError
 from sparknn_magic.plugin import Part, Target, task
+from sparknn_zoo.tasks.strings import check_strings, write_strings
 from sparknn_zoo.tasks.texts import TextTask, reader, text_columns, token_field, write_tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from sparknn_magic.data.text.spark import Prepared, TextPlan
+    from sparknn_magic.data.text.spark import Inspected, Prepared, TextPlan
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.show.report import Row
     from sparknn_magic.spec.experiment import Experiment
@@ -30,6 +31,7 @@ class TextClassification(TextTask):
     """
 
     default_loss = "cross_entropy"
+    strings = True
     watch = "validation_loss"  # of few validation rows the accuracy is coarse, and says nothing of the scores
 
     def settled(self, experiment: "Experiment", resolved: "Resolved", plan: "TextPlan") -> "Resolved":
@@ -37,6 +39,18 @@ class TextClassification(TextTask):
         from sparknn_magic.spec.resolve import with_loss
 
         return with_loss(experiment, resolved, "multilabel_cross_entropy") if plan.multilabel else resolved
+
+    def inspect(self, plan: "TextPlan") -> "Inspected":
+        """Find the classes and train the tokenizer: a Spark job each."""
+        found = super().inspect(plan)
+        check_strings(plan, found)
+        return found
+
+    def prepare(self, plan: "TextPlan", folder: str, *, fresh: bool) -> "Prepared":
+        """Write token ids and labels as Parquet, or find them again."""
+        prepared = super().prepare(plan, folder, fresh=fresh)
+        check_strings(plan, prepared)
+        return prepared
 
     def training_rows(self, prepared: "Prepared") -> "TrainRows":
         """Return token ids of any number a row, and the class's number, or float32[classes] of 0 and 1."""
@@ -66,7 +80,8 @@ class TextClassification(TextTask):
     ) -> dict[str, Any]:
         """Write model.onnx (input_ids, attention_mask -> probabilities, index, features), tokenizer.json, the weights.
 
-        Parity is checked on validation rows, or on training rows where there are none.
+        Parity is checked on validation rows, or on training rows where there are none. On demand there is one more
+        file, which takes texts.
         """
         from sparknn_magic.bundle.folder import MODEL, WEIGHTS
         from sparknn_magic.data.splits import TRAIN, VALIDATION
@@ -88,7 +103,8 @@ class TextClassification(TextTask):
             raise ExportError("none of the rows that were prepared are found again to check the model file on.")
         here, there = run_both(model, folder / MODEL, sample.tokens, prepared.inputs.pad)
         labels = sample.labels.argmax(1) if several else sample.labels
-        return {"opset": opset, "parity": compare_probabilities(here, there, labels)}
+        parity = compare_probabilities(here, there, labels)
+        return {"opset": opset, "parity": parity, **write_strings(prepared, folder)}
 
     def inference(self, meta: Mapping[str, Any]) -> "InferJob":
         """Return the reader of texts and the writer of the prediction struct."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparknn_magic.errors import ExportError, PluginError, SpecError
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.task import Task
+from sparknn_zoo.tasks.strings import check_strings, write_strings
 from sparknn_zoo.tasks.text_classification import merged
 from sparknn_zoo.tasks.texts import given_tokenizer, reader, text_columns
 
@@ -50,6 +51,7 @@ class TextEmbedding(Task):
     """
 
     tokenizes = True
+    strings = True
     trains = False
     figure = ""  # none: there is nothing to be right or wrong about
 
@@ -85,7 +87,9 @@ class TextEmbedding(Task):
         """Count and measure the texts: one Spark job."""
         from sparknn_magic.data.text.unlabelled import find
 
-        return find(plan)
+        found = find(plan)
+        check_strings(plan, found)
+        return found
 
     def details(self, plan: "UnlabelledPlan", found: "Measured") -> list[tuple[str, str]]:
         """Return what a dry run says of the texts and the tokenizer."""
@@ -167,7 +171,8 @@ class TextEmbedding(Task):
         if not tokens:
             raise ExportError("none of the rows that were read are found again to check the model file on.")
         here, there = run_both(model, folder / MODEL, tokens, prepared.inputs.pad)
-        return {"opset": opset, "dimension": here.shape[1], "parity": compare_vectors(here, there)}
+        found = {"opset": opset, "dimension": here.shape[1], "parity": compare_vectors(here, there)}
+        return found | write_strings(prepared, folder)
 
     def inference(self, meta: Mapping[str, Any]) -> "InferJob":
         """Return the reader of texts and the writer of struct<embedding, error>."""

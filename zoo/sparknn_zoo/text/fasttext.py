@@ -18,15 +18,11 @@ from torch import Tensor, nn
 
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import TextInputs, architecture
+from sparknn_zoo.hashing import PRIME, STEP, scattered
 from sparknn_zoo.text.common import CLASSIFICATION, Rate
 
 SOURCE = "Joulin et al. 2016, Bag of Tricks for Efficient Text Classification, arXiv:1607.01759; Bojanowski et al. 2017"
 
-# Hashes are polynomials of the ids modulo a prime: below 2**31, so no product of two leaves int64 and every runtime
-# gets the same. The multipliers are known to scatter well: Park and Miller 1988; Fishman and Moore 1986, table 5.
-PRIME = 2**31 - 1
-STEP = 48_271  # from letter to letter, from word to word
-SCATTER = 742_938_285  # from a hash to its row of the table
 LONGEST = 64  # letters of a word after so many are hashed without their order
 
 # The mean of some hundred vectors, each of which is seldom met, moves little in a step. Scaled up it learns as fast at
@@ -116,8 +112,7 @@ class NGrams(nn.Module):
 
     def row(self, hash_BN: Tensor, there_BN: Tensor, *, kind: int) -> Tensor:
         """Return a hash's row in the table; row 0 is for what is not there."""
-        scattered_BN = (hash_BN * SCATTER + kind * STEP) % PRIME
-        return torch.where(there_BN, 1 + scattered_BN % (self.buckets - 1), 0)
+        return torch.where(there_BN, 1 + scattered(hash_BN, kind=kind) % (self.buckets - 1), 0)
 
 
 class FastText(nn.Module):
