@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -29,12 +30,12 @@ class NGramVectors(nn.Module):
         ids_BT = ids_BT.long()
         steps = ids_BT.shape[1]
         later = F.pad(ids_BT, (0, self.max_n - 1))
-        run_BT, total = ids_BT * 0, 0.0
+        run_BT, vectors = ids_BT * 0, []
         for n in range(1, self.max_n + 1):
             run_BT = (run_BT * STEP + later[:, n - 1 : n - 1 + steps]) % PRIME
             if n >= self.min_n:
-                total = total + self.table(scattered(run_BT, kind=n) % self.buckets)
-        return total / (self.max_n - self.min_n + 1)
+                vectors.append(self.table(scattered(run_BT, kind=n) % self.buckets))
+        return torch.stack(vectors).mean(0)
 
 
 @layer(
