@@ -25,6 +25,9 @@ class Task(ABC):
     """One kind of problem."""
 
     default_loss: str = ""  # the loss of a cell that names none
+    own_loss: bool = False  # the architectures bring their loss: a cell names none
+    # What a cell of this task has where it says nothing, as it would write it: {"train": {"batch_size": 16}}.
+    defaults: Mapping[str, Any] = {}
     figure: str = "accuracy"  # what an epoch reports beside the loss: train_accuracy, validation_accuracy
     measure: str = "sparknn_magic.training.figures:accuracy"  # builds the function that computes it
     lower: bool = False  # less of the figure is better

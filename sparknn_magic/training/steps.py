@@ -4,6 +4,7 @@ import contextlib
 import gc
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -51,7 +52,8 @@ class Stepper:
             pretrained.take(self.body, job.pretrained)
         # Pictures arrive as NHWC, and convolutions are fastest on that layout.
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss, self.measure = make_loss(job), make_measure(job)
+        self.loss, self.measure = make_loss(job, self.body), make_measure(job)
+        self.at_rest_only = getattr(self.measure, "at_rest", False)  # the figure is of validation rows alone
         self.frozen = Frozen(self.body, job.freeze)
         groups = parameter_groups(self.body, self.frozen.parameters, job.layer_decay)
         self.optimizer = job.optimizer.build(groups)
@@ -128,16 +130,27 @@ class Stepper:
         """Return the sums of the loss and of the figure over the first `real` rows."""
         front = self.network.front
         front.real, front.mixed = real, ()  # type: ignore[assignment]
-        with self._autocast():
-            outputs = self.model(*batch.inputs)
-        outputs = outputs.float()
+        outputs, batch = self._outputs(self.model, batch)
         per_row = self._blended(outputs, batch, self._loss)
         summed = per_row[:real].sum() if real else per_row.sum() * 0.0
+        if self.at_rest_only:
+            return summed, summed.new_zeros(())
         with torch.no_grad():
             figure = self._blended(outputs, batch, self._figure)[:real].sum()
         return summed, figure
 
-    def _blended(self, outputs: Tensor, batch: Batch, of: Callable[[Tensor, Batch], Tensor]) -> Tensor:
+    def _outputs(self, model: nn.Module, batch: Batch) -> tuple[Any, Batch]:
+        """Return what a network gives for a batch, and the batch with the target that its front has made of it."""
+        front = self.network.front
+        front.target = None  # type: ignore[assignment]
+        with self._autocast():
+            outputs = model(*batch.inputs)
+        if isinstance(outputs, Tensor):
+            outputs = outputs.float()
+        target: Tensor | None = front.target  # type: ignore[assignment]
+        return outputs, batch if target is None else replace(batch, target=target)
+
+    def _blended(self, outputs: Any, batch: Batch, of: Callable[[Any, Batch], Tensor]) -> Tensor:
         """Return `of(outputs, batch)`; of mixed pictures, the same of each row's parts, by their shares."""
         mixed: Sequence[tuple[Tensor, Tensor]] = self.network.front.mixed  # type: ignore[assignment]
         if not mixed:
@@ -147,10 +160,12 @@ class Stepper:
             total = total + share * of(outputs, batch.taken(partner))
         return total
 
-    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def _loss(self, outputs: Any, batch: Batch) -> Tensor:
         return self.loss(outputs, batch.target, **batch.columns)
 
-    def _figure(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def _figure(self, outputs: Any, batch: Batch) -> Tensor:
+        if self.at_rest_only:
+            return self.measure(outputs, batch.target, self.body)
         return self.measure(outputs, batch.target)
 
     def _search(self, rows: RankRows, parts: Sequence[Part], rows_of_all: int) -> tuple[Tensor, Tensor]:
@@ -176,8 +191,8 @@ class Stepper:
 
     def judge(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the sums of the loss and of the figure over a batch, without learning from it."""
-        with torch.inference_mode(), self._autocast():
-            outputs = self.network(*batch.inputs).float()
+        with torch.inference_mode():
+            outputs, batch = self._outputs(self.network, batch)
             return self._loss(outputs, batch).sum(), self._figure(outputs, batch).sum()
 
     @contextlib.contextmanager
