@@ -44,6 +44,10 @@ x2, y2 in pixels of the network's input; B pictures, M true boxes, Q candidates,
 * `detections(raw)` -> boxes float32[B, Q, 4], scores float32[B, Q, K] in 0..1.
 * `nms`: the IoU above which, within a class, the lower score is left out; None where the network needs none.
 
+A preprocessor of pictures that moves pixels and is for detection too returns an object that has, besides `__call__`,
+`place(width, height)` -> (scale_x, scale_y, dx, dy): pixel x of such a picture goes to x * scale_x + dx; and
+`size(width, height)`, the (width, height) of its result.
+
 An augmentation of pictures that moves pixels and is for detection too returns an object that has, besides `__call__`,
 `boxed(images, boxes float32[N, M, 5], real)` -> (images, boxes), see `training.scenes.Scenes`.
 
