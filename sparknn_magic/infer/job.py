@@ -13,6 +13,7 @@ MODES = ("permissive", "dropmalformed", "failfast")
 PREDICTION = "struct<label:string,score:float,probabilities:array<float>,error:string>"
 SEVERAL = "struct<label:string,score:float,probabilities:array<float>,error:string,labels:array<string>>"
 ENTITIES = "struct<entities:array<struct<start:int,end:int,label:string,text:string,score:float>>,error:string>"
+DETECTION = "struct<objects:array<struct<label:string,score:float,box:struct<x1:float,y1:float,x2:float,y2:float>>>,error:string>"
 NUMBER = "struct<prediction:double,error:string>"
 EMBEDDING = "struct<embedding:array<float>,error:string>"
 FEATURES = "array<float>"
