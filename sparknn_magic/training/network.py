@@ -59,6 +59,11 @@ class Pixels(Front):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
 
+    def normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Normalize by these in place of the rows' own: what a network's pretrained weights were trained with."""
+        self.mean.copy_(torch.tensor(mean).reshape(1, -1, 1, 1))
+        self.std.copy_(torch.tensor(std).reshape(1, -1, 1, 1))
+
     def forward(self, images_BHWC: Tensor) -> tuple[Tensor]:
         """Return the one argument of an image architecture."""
         x_BCHW = images_BHWC.permute(0, 3, 1, 2).float() / 255.0
@@ -109,6 +114,9 @@ def build_network(job: TrainJob) -> Network:
     if job.augment and not front.augments:
         raise TrainError("augment: changes pictures, and the rows of this task are none.")
     front.augment = tuple(part.build() for part in job.augment)
+    pixels = getattr(body, "pixels", None)
+    if pixels is not None:
+        front.normalize_by(*pixels)
     target = job.rows.target
     return Network(front, body, scalar=target.dtype.startswith("float") and job.outputs == 1 and not target.ragged)
 

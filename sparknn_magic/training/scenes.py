@@ -33,7 +33,8 @@ class Scenes(Pixels):
         if self.training:
             x_BCHW, boxes_BM5 = self.changed(x_BCHW, boxes_BM5)
         self.target = boxes_BM5
-        return (x_BCHW - self.mean) / self.std, boxes_BM5
+        x_BCHW = (x_BCHW - self.mean) / self.std
+        return x_BCHW.contiguous(memory_format=torch.channels_last), boxes_BM5
 
     def changed(self, x_BCHW: Tensor, boxes_BM5: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pictures in 0..1 and their boxes after every random change."""

@@ -33,11 +33,25 @@ def choose_device(job: TrainJob, rank: int) -> torch.device:
     return torch.device("cuda", rank % torch.cuda.device_count())
 
 
-def choose_precision(job: TrainJob, device: torch.device) -> torch.dtype:
-    """Return the dtype of the autocast region; float32 means none."""
-    if job.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    return getattr(torch, job.precision)
+def choose_precision(job: TrainJob, device: torch.device, body: nn.Module | None = None) -> torch.dtype:
+    """Return the dtype of the autocast region; float32 means none.
+
+    auto is bfloat16 where the device computes in it: on a CPU for networks that say so by `bfloat16`, because small
+    ones lose more to the conversions than they gain.
+    """
+    if job.precision != "auto":
+        return getattr(torch, job.precision)
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = getattr(body, "bfloat16", False) and cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 itself: AVX-512 BF16, AMX, or the same of ARM."""
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 class Stepper:
@@ -45,9 +59,9 @@ class Stepper:
 
     def __init__(self, job: TrainJob, device: torch.device, world: int):
         self.job, self.device, self.world = job, device, world
-        self.dtype = choose_precision(job, device)
         self.network = build_network(job)
         self.body = self.network.body
+        self.dtype = choose_precision(job, device, self.body)
         if job.pretrained is not None:
             pretrained.take(self.body, job.pretrained)
         # Pictures arrive as NHWC, and convolutions are fastest on that layout.
