@@ -75,17 +75,19 @@ def image_reader(
     return read
 
 
-def map_pictures(array: pa.Array, make: Callable[[int, Image.Image], T]) -> list[T | None]:
+def map_pictures(
+    array: pa.Array, make: Callable[[int, Image.Image], T], shape: Sequence[int] | None = None
+) -> list[T | None]:
     """Return `make(position, picture)` for each of n values, the picture of mode L or RGB; None where there is none.
 
-    Raises: DataError where a column of that type holds no pictures.
+    With `shape` the column holds raw pixels of that shape. Raises: DataError where a column of that type holds no pictures.
     """
     found: list[T | None] = [None] * len(array)
     if pa.types.is_null(array.type):
         return found
-    kind = image_kind(array.type)
+    kind = image_kind(array.type, shape)
     present, rows = _present(array)
-    images = _images(present, kind, None, _whole_block(present, kind, None))
+    images = _images(present, kind, shape, _whole_block(present, kind, shape))
     with without_remarks():
         for position, image in zip(rows.tolist(), images, strict=True):
             with suppress(UnreadableError):
