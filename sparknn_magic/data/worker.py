@@ -80,7 +80,8 @@ def map_pictures(
 ) -> list[T | None]:
     """Return `make(position, picture)` for each of n values, the picture of mode L or RGB; None where there is none.
 
-    With `shape` the column holds raw pixels of that shape. Raises: DataError where a column of that type holds no pictures.
+    With `shape` the column holds raw pixels of that shape.
+    Raises: DataError where a column of that type holds no pictures.
     """
     found: list[T | None] = [None] * len(array)
     if pa.types.is_null(array.type):
