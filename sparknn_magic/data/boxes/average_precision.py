@@ -68,22 +68,26 @@ def _mean(precision: np.ndarray) -> float | None:
     return float(precision.mean()) if (precision > -1).any() else None
 
 
+def library() -> Any:
+    """Return the module of faster-coco-eval. Raises: MissingExtra where it is not installed."""
+    try:
+        import faster_coco_eval
+    except ImportError as error:
+        raise MissingExtra("judging detections needs faster-coco-eval: pip install 'sparknn-magic[train]'") from error
+    return faster_coco_eval
+
+
 def _judged(pictures: int, true: BoxTable, found: BoxTable, classes: Sequence[str]) -> Any:
     """Return the library's evaluation, done."""
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise MissingExtra(
-            "evaluating detections needs faster-coco-eval: pip install 'sparknn-magic[train]'"
-        ) from error
-    truth = COCO(
+    coco = library()
+    truth = coco.COCO(
         {
             "images": [{"id": n} for n in range(pictures)],
             "categories": [{"id": k, "name": name} for k, name in enumerate(classes)],
             "annotations": _annotations(true),
         }
     )
-    judged = COCOeval_faster(truth, truth.loadRes(_annotations(found)), "bbox")
+    judged = coco.COCOeval_faster(truth, truth.loadRes(_annotations(found)), "bbox")
     judged.evaluate()
     judged.accumulate()
     judged.summarize()

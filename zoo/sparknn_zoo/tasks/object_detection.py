@@ -46,8 +46,10 @@ class ObjectDetection(Task):
         self, spark: "SparkSession", experiment: "Experiment", resolved: "Resolved", names: Iterable[str]
     ) -> "BoxPlan":
         """Open the sources, check the columns of pictures, boxes and labels; run no job over rows."""
+        from sparknn_magic.data.boxes.average_precision import library
         from sparknn_magic.data.boxes.spark import plan
 
+        library()  # which judges what was trained: better missed now than then
         return plan(spark, experiment, resolved, names)
 
     def inspect(self, plan: "BoxPlan") -> "Inspected":
