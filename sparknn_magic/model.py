@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.stream import Stream
     from sparknn_magic.task import Task
 
 
@@ -81,6 +82,34 @@ class Model:
         """
         frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
         return self._predict(frame, meta, column, output, mode, tuple(providers))
+
+    def stream(
+        self,
+        data: Any,
+        into: str,
+        *,
+        column: str | None = None,
+        mode: str = "permissive",
+        providers: tuple[str, ...] | list[str] = ("auto",),
+        checkpoint: str | None = None,
+        once: bool = False,
+        variables: Mapping[str, Any] | None = None,
+        runs: str | Path | None = None,
+    ) -> "Stream":
+        """Start a Spark query that predicts rows as they arrive, and writes them with the column `prediction` on.
+
+        `data` is a streaming DataFrame, a view of one, SQL over these, a table, or a folder into which pictures or
+        Parquet files are moved. `into` is a table, or a folder for Parquet files where there is a / in it. What was
+        done stands in the `checkpoint` (default: below `runs`, or in the folder): a query that was stopped or killed
+        goes on there, and no row is lost or written twice. With `once` it ends when what is there now is done.
+        Other arguments are as in `predict`.
+        Raises: SpecError, DataError.
+        """
+        from sparknn_magic import stream
+
+        rows = rows_of(self.spark, data, variables, stream=True)
+        scored = self.predict(rows, column=column, mode=mode, providers=providers)
+        return stream.start(scored, self.name, into, checkpoint=checkpoint, once=once, runs=runs)
 
     def predict_prepared(self, frame: "DataFrame") -> "DataFrame":
         """Return predictions for rows to which the SQL steps have been applied already: those of training."""
@@ -298,27 +327,35 @@ def _column(frame: "DataFrame", name: str) -> str:
     return found[0]
 
 
-def rows_of(spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None) -> "DataFrame":
+def rows_of(
+    spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None, *, stream: bool = False
+) -> "DataFrame":
     """Return the DataFrame that a DataFrame, SQL, a table or view name, or a path stands for.
 
-    `variables` are the notebook's, in which a bare name may be a DataFrame.
+    `variables` are the notebook's, in which a bare name may be a DataFrame. With `stream` it is one whose rows keep
+    arriving. Raises: SpecError.
     """
     from pyspark.sql import DataFrame
 
     from sparknn_magic.data.sources import open_source
+    from sparknn_magic.data.streams import open_stream, require_stream
     from sparknn_magic.spec.models import Source, read_source
 
-    if isinstance(data, DataFrame):
-        return data
+    def fail(message: str, hint: str | None = None) -> SpecError:
+        return SpecError(message, hint=hint)
+
+    frames = {name: value for name, value in (variables or {}).items() if isinstance(value, DataFrame)}
+    found = data if isinstance(data, DataFrame) else frames.get(data.strip()) if isinstance(data, str) else None
+    if found is not None:
+        if stream:
+            require_stream(found, data.strip() if isinstance(data, str) else "the DataFrame", fail)
+        return found
     if not isinstance(data, str) or not data.strip():
         raise SpecError(
             f"rows are a DataFrame, SQL, a table or a path, not {type(data).__name__ if data else 'nothing'}."
         )
-    frames = {name: value for name, value in (variables or {}).items() if isinstance(value, DataFrame)}
-    if data.strip() in frames:
-        return frames[data.strip()]
     source = Source.model_validate(read_source(data.strip()))
-    return open_source(spark, source, lambda message, hint=None: SpecError(message, hint=hint), frames)
+    return (open_stream if stream else open_source)(spark, source, fail, frames)
 
 
 def load(folder: str | Path, *, spark: "SparkSession | None" = None, register: bool = True) -> Model:

@@ -9,6 +9,7 @@ from IPython.display import display
 
 from sparknn_magic.show.live import RunState
 from sparknn_magic.show.progress import Lines
+from sparknn_magic.show.stream import StreamState
 
 PATIENCE = 0.5  # seconds until the display appears: an error that comes sooner stands alone
 SECONDS = 0.5  # between two updates of the display
@@ -27,7 +28,7 @@ class Rendered:
 class LiveDisplay:
     """A listener that keeps one display up to date. Everything here runs in the kernel's main thread."""
 
-    def __init__(self, state: RunState):
+    def __init__(self, state: RunState | StreamState):
         self.state = state
         self.handle: Any = None
         self.last = time.monotonic() + PATIENCE - SECONDS
@@ -91,6 +92,11 @@ def sweep_progress(shell: InteractiveShell, name: str) -> LiveDisplay | LineDisp
     stages = dict.fromkeys(("check", "prepare", "train"), "wait")
     state = RunState(name, doing="looking for a learning rate for", stages=stages, total=1)
     return LiveDisplay(state) if hasattr(shell, "kernel") else LineDisplay()
+
+
+def stream_progress(shell: InteractiveShell) -> LiveDisplay | LineDisplay:
+    """Return what follows a stream that has been started."""
+    return LiveDisplay(StreamState()) if hasattr(shell, "kernel") else LineDisplay()
 
 
 def show(html: str, text: str) -> None:

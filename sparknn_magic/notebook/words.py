@@ -39,10 +39,13 @@ COMMANDS = {
         body="yes",
     ),
     "predict": Command(
-        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]",
-        "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path",
+        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+        " [--stream [--once] [--checkpoint FOLDER]]",
+        "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path; with --stream those that "
+        "arrive later too, into a table (--into TABLE)",
         (1, 1),
-        options=("--into", "--mode", "--column"),
+        flags=("--stream", "--once"),
+        options=("--into", "--mode", "--column", "--checkpoint"),
         body="yes",
     ),
     "evaluate": Command(
