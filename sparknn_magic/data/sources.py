@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from sparknn_magic import cluster
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SparkNNError, did_you_mean
-from sparknn_magic.spec.models import Source
+from sparknn_magic.spec.models import BOX_KINDS, Source
 
 FOLDER_COLUMNS = ["path", "image", "label"]  # of `read_image_folder`
 BOX_COLUMNS = ["image", "boxes", "labels", "key"]  # of `data.boxes.formats`
@@ -51,6 +51,10 @@ def _open(spark: SparkSession, source: Source, fail: Fail, names: Iterable[str])
         return _frame(source, fail)
     if source.kind == "frame":
         raise fail(f"there is no DataFrame named '{value}' here.{did_you_mean(value, names)}")
+    if source.kind in BOX_KINDS:
+        from sparknn_magic.data.boxes.formats import open_annotated
+
+        return open_annotated(spark, source, fail)
     kind = kind_of(source)
     if kind == "sql":
         return _query(spark, source, fail)
@@ -118,7 +122,7 @@ def _path(spark: SparkSession, text: str, kind: str, fail: Fail) -> DataFrame:
     try:
         if not here:
             # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
-            _files(spark, "*").load([where, where]).schema  # noqa: B018
+            read_files(spark, "*").load([where, where]).schema  # noqa: B018
         if kind == "auto":
             kind = _local_kind(local, fail) if here else _remote_kind(spark, where)
         return spark.read.parquet(where) if kind == "parquet" else read_image_folder(spark, where)
@@ -164,7 +168,7 @@ def _local_kind(path: Path, fail: Fail) -> str:
 def _remote_kind(spark: SparkSession, path: str) -> str:
     if path.rstrip("/").endswith(".parquet"):
         return "parquet"
-    tables = _files(spark, "*.parquet").load(path).select("path").limit(1)
+    tables = read_files(spark, "*.parquet").load(path).select("path").limit(1)
     return "parquet" if tables.collect() else "images"
 
 
@@ -176,15 +180,24 @@ def read_image_folder(spark: SparkSession, path: str, *, stream: bool = False) -
     Pictures that lie directly in `path` have a null label. As everywhere in Spark, files and folders whose names begin
     with . or _ are not seen, and [ ] { } * ? in the path are patterns (see `escape_glob`).
     """
-    anycase = ("".join(f"[{c}{c.upper()}]" for c in suffix) for suffix in SUFFIXES)
-    files = _files(spark, f"*.{{{','.join(anycase)}}}", stream=stream).load(path)
+    files = picture_files(spark, path, stream=stream)
     folder = F.regexp_replace("path", r"/[^/]*$", "")
-    label = F.element_at(F.split(folder, "/"), -1)
-    root = re.sub(r"\\(.)", r"\1", _SCHEME.sub("/", path)).rstrip("/")
-    return files.select("path", F.col("content").alias("image"), F.when(~folder.endswith(root), label).alias("label"))
+    label = F.when(~folder.endswith(root_of(path)), F.element_at(F.split(folder, "/"), -1))
+    return files.select("path", F.col("content").alias("image"), label.alias("label"))
 
 
-def _files(spark: SparkSession, names: str, *, stream: bool = False) -> Any:
+def picture_files(spark: SparkSession, path: str, *, stream: bool = False) -> DataFrame:
+    """Return `FILE_COLUMNS` of every picture below `path`, which is a pattern as above."""
+    anycase = ("".join(f"[{c}{c.upper()}]" for c in suffix) for suffix in SUFFIXES)
+    return read_files(spark, f"*.{{{','.join(anycase)}}}", stream=stream).load(path)
+
+
+def root_of(path: str) -> str:
+    """Return how a path that Spark reads from begins in the column `path` of its files, without the scheme."""
+    return re.sub(r"\\(.)", r"\1", _SCHEME.sub("/", path)).rstrip("/")
+
+
+def read_files(spark: SparkSession, names: str, *, stream: bool = False) -> Any:
     """Return a reader of whole files; that of a stream must be told the columns."""
     reader = spark.readStream.schema(FILE_COLUMNS) if stream else spark.read
     return reader.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", names)

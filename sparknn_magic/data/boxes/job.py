@@ -6,7 +6,6 @@ from typing import Any
 
 from sparknn_magic.plugin import DetectionInputs, Part
 
-BOX_KEYS = ("boxes", "labels", "format", "units", "bad_boxes")  # of a cell's `data:`, for detection alone
 ROUNDING = 0.5  # pixels beyond the picture's edge that count as rounding: cut there, and not told
 LEAST_SHARE = 0.25  # of a box's area that must be left where a step cuts pictures
 

@@ -62,13 +62,18 @@ def read_boxes(boxes: pa.Array, labels: pa.Array, sizes: np.ndarray, rules: BoxR
     return TrueBoxes(
         boxes=found[kept],
         labels=names.filter(pa.array(kept)),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(counts)))]),
+        offsets=starts(row[kept], len(counts)),
         errors=[DIFFERENT if wrong else None for wrong in different.tolist()],
         clipped=np.bincount(row[clipped], minlength=len(counts)),
         left=left,
         example_clipped=_first(clipped, row, len(counts), words),
         example_left=_first(~kept, row, len(counts), lambda i: f"{words(i)}: {REASONS[reasons[i]]}"),
     )
+
+
+def starts(row: np.ndarray, rows: int) -> np.ndarray:
+    """Return int64[rows + 1], where each row's values begin, of the row of each value, int64[m], ascending."""
+    return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
 
 
 def _numbers(boxes: pa.Array) -> tuple[np.ndarray, np.ndarray]:
