@@ -107,18 +107,6 @@ def judged(boxes: np.ndarray, widths: Any, heights: Any, rules: BoxRules) -> tup
     return inside, reasons, beyond & (reasons == KEPT)
 
 
-def true_boxes(
-    boxes: np.ndarray, width: int, height: int, *, format: str, units: str, bad_boxes: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return one row's good boxes, float64[m, 4] in pixels of its picture, and their positions in the row, int64[m].
-
-    boxes: float64[n, 4] as the row has them; the others are the keys of the same names under `data`.
-    """
-    found, reasons, _ = judged(boxes, width, height, BoxRules(format, units, bad_boxes))
-    kept = np.flatnonzero(reasons == KEPT)
-    return found[kept], kept
-
-
 def after_steps(boxes: np.ndarray, places: np.ndarray, widths: Any, heights: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes in pixels of the prepared pictures, cut at their edges, and which of them are still there.
 
