@@ -58,7 +58,10 @@ def test_usage_lists_every_command():
 
 
 TRAIN = "Usage: %%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]"
-PREDICT = "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+PREDICT = (
+    "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+    " [--stream [--once] [--checkpoint FOLDER]]"
+)
 LISTED = "Commands: train, lr-find, predict, evaluate, load, zoo, show, help."
 
 
