@@ -18,6 +18,7 @@ from safetensors.torch import load as safetensors_load
 from torch import Tensor, nn
 
 from sparknn_magic.errors import ExportError
+from sparknn_magic.export.translations import translations
 from sparknn_magic.training.job import TrainJob
 from sparknn_magic.training.network import Network, build_network
 
@@ -120,6 +121,7 @@ def export_onnx(
                 input_names=[f"input@{i}" for i in range(len(example))],
                 output_names=[f"output@{i}" for i in range(len(outputs))],
                 dynamic_shapes=axes,
+                custom_translation_table=translations(),
                 optimize=True,
             )
     except torch.onnx.OnnxExporterError as error:
