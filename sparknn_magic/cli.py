@@ -62,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     zoo.add_argument("what", nargs="?", help="a task or a kind, such as image-classification or losses")
     show = commands.add_parser("show", help="show a model: metrics, settings, parity")
     show.add_argument("model", help="the model's folder")
+    show.add_argument("--examples", metavar="N", help="show so many of its test rows with what it says of them")
+    show.add_argument("--page", metavar="FILE", help="HTML file that the examples are written to, with their pictures")
     item = commands.add_parser("help", help="options, shapes and source of one plugin")
     item.add_argument("item", nargs="?", help="the plugin's name")
     demo = commands.add_parser("demo", help="train on a sample, from rows to a report: pictures, or text")
@@ -192,7 +194,16 @@ def _show(read: argparse.Namespace) -> None:
     from sparknn_magic.bundle.folder import read_bundle
     from sparknn_magic.show.text import model_text
 
-    print(model_text(read_bundle(read.model)))
+    if read.examples is None:
+        if read.page:
+            raise SpecError("show: --page is a file for --examples, which is missing.")
+        print(model_text(read_bundle(read.model)))
+        return
+    found = _load(read.model).examples(read.examples)
+    print(found)
+    if read.page:
+        Path(read.page).write_text(found.page(), encoding="utf-8")
+        print(f"page: {read.page}")
 
 
 def _help(read: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """A trained model in Python: what `train` returns, `load` reads, and a notebook's variable holds."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.stream import Stream
     from sparknn_magic.task import Task
 
@@ -234,6 +236,25 @@ class Model:
         if data is None:
             return self._figures(self.predict_prepared(self._own_test_rows(variables)))
         return self._figures(self.predict(data, variables=variables))
+
+    def examples(self, count: int | str = 9, *, variables: Mapping[str, Any] | None = None) -> "Examples":
+        """Return some of the model's own test rows with what it says of them, drawn by a hash of their inputs.
+
+        In a notebook it shows itself; `page()` gives an HTML document, `print` text.
+        Raises: SpecError where the test rows are not known here, or the task has nothing to look at.
+        """
+        from pyspark.sql import functions as F
+
+        if not re.fullmatch(r"0*[1-9]\d{0,3}", str(count)):
+            raise SpecError(f"examples: '{count}' is no number of rows.", hint="Write a whole number from 1 to 9999.")
+        rows = self._own_test_rows(variables)
+        inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self._input_columns(rows, None)]
+        # Limited before the model runs: after it, Spark would score all rows to show these.
+        few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count)))
+        found = self.task.examples(few, self.meta)
+        if found is None:
+            raise SpecError(f"{self.name}: rows of the task {self.meta['task']} have no labels to look at.")
+        return found
 
     def _figures(self, scored: "DataFrame") -> dict[str, Any]:
         from sparknn_magic.evaluate.custom import asked_for, with_custom

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
     from sparknn_magic.training.job import TrainJob
@@ -102,6 +103,10 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metrics of predictions beside their true values, by Spark."""
+
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples | None":
+        """Return a few labelled rows with their predictions, for people to look at; None: the task has no such."""
+        return None
 
     @abstractmethod
     def report(self, path: "Path", predictions: "DataFrame", meta: Mapping[str, Any]) -> None:

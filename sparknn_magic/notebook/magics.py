@@ -208,12 +208,23 @@ class SparkNNMagics(Magics):
         from sparknn_magic.show.html import model_html
         from sparknn_magic.show.text import model_text
 
+        if "--examples" in line.options:
+            self._examples(line)
+            return
         model, folder = self._find(line.name())
         if model is not None:
             show(model._repr_html_(), repr(model))
         elif folder is not None:  # looking at a model takes no Spark
             meta = read_bundle(folder)
             show(model_html(meta), model_text(meta))
+
+    def _examples(self, line: Line) -> None:
+        from sparknn_magic.notebook.background import in_background
+        from sparknn_magic.notebook.display import show
+
+        model, count, names = self._model(line.name()), line.options["--examples"], self._variables()
+        found = in_background(model.spark, lambda _: model.examples(count, variables=names))
+        show(found._repr_html_(), repr(found))
 
     def _help(self, line: Line, body: str) -> None:
         from sparknn_magic.show.catalogue import item_help

@@ -56,7 +56,12 @@ COMMANDS = {
     ),
     "load": Command("%sparknn load FOLDER [NAME]", "read a model folder and bind it to its name", (1, 2)),
     "zoo": Command("%sparknn zoo [TASK or KIND]", "list the plugins: architectures, preprocessors, ...", (0, 1)),
-    "show": Command("%sparknn show NAME", "show a trained model: metrics, settings, parity", (1, 1)),
+    "show": Command(
+        "%sparknn show NAME [--examples N]",
+        "show a trained model: metrics, settings, parity; or N of its test rows with what it says of them",
+        (1, 1),
+        options=("--examples",),
+    ),
     "help": Command("%sparknn help [ITEM]", "options, shapes, source and an example of one plugin", (0, 1)),
 }
 

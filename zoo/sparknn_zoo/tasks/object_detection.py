@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sparknn_magic.data.boxes.spark import BoxPlan, BoxPrepared, Inspected
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.show.boxes import Scenes
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
     from sparknn_magic.training.job import TrainJob, TrainRows
@@ -152,6 +153,15 @@ class ObjectDetection(Task):
 
         return detection_metrics(predictions, meta)
 
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+        """Return pictures with their true and predicted boxes."""
+        from sparknn_magic.show.examples import scene_examples
+
+        rows, both, frame = _boxed(predictions, meta)
+        pictures = _pictures(frame, meta)
+        shown = [_scene(*pictures[r.key], *pair) for r, pair in zip(rows, both, strict=True) if r.key in pictures]
+        return scene_examples(shown, meta["classes"])
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, the classes, and pictures with true and predicted boxes."""
         from sparknn_magic.show.report import write_report
@@ -163,23 +173,31 @@ def _scenes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "Scenes":
     """Bring a few pictures to the driver: a spread of them, and those with the worst misses."""
     from pyspark.sql import functions as F
 
-    from sparknn_magic.evaluate.detection import with_truth
     from sparknn_magic.show.boxes import Scenes
     from sparknn_magic.show.misses import picked
 
-    image = F.col("`" + meta["spec"]["data"]["image"].replace("`", "``") + "`")
-    key = F.xxhash64(image).alias("key")
-    scored = predictions.where("prediction.objects IS NOT NULL")
-    rows = with_truth(scored, meta, key).where("truth.error IS NULL").orderBy("key").limit(JUDGED).collect()
-    both = [_boxes(row) for row in rows]
+    rows, both, frame = _boxed(predictions, meta)
     chosen = picked(both)
     wanted = sorted({rows[n].key for n in (*chosen.examples, *chosen.misses)})
-    pictures = _pictures(scored.select(key, image.alias("image")).where(F.col("key").isin(wanted)), meta)
+    pictures = _pictures(frame.where(F.col("key").isin(wanted)), meta)
 
     def scenes(places: Iterable[int]) -> list[Any]:
         return [_scene(*pictures[rows[n].key], *both[n]) for n in places if rows[n].key in pictures]
 
     return Scenes(examples=scenes(chosen.examples), misses=scenes(chosen.misses), score=chosen.score)
+
+
+def _boxed(predictions: "DataFrame", meta: Mapping[str, Any]) -> "tuple[list[Any], list[Any], DataFrame]":
+    """Return rows with a key each, their true and predicted boxes, and the frame of the keys and pictures."""
+    from pyspark.sql import functions as F
+
+    from sparknn_magic.evaluate.detection import with_truth
+
+    image = F.col("`" + meta["spec"]["data"]["image"].replace("`", "``") + "`")
+    key = F.xxhash64(image).alias("key")
+    scored = predictions.where("prediction.objects IS NOT NULL")
+    rows = with_truth(scored, meta, key).where("truth.error IS NULL").orderBy("key").limit(JUDGED).collect()
+    return rows, [_boxes(row) for row in rows], scored.select(key, image.alias("image"))
 
 
 def _boxes(row: Any) -> tuple[list[Any], list[Any]]:
