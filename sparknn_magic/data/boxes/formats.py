@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.boxes.annotations import PARSED, Coco, Row, parsed, read_coco, read_names, read_voc, read_yolo
+from sparknn_magic.data.boxes.job import many
 from sparknn_magic.data.look import HEADER
 from sparknn_magic.data.sources import BOX_COLUMNS, Fail, located, no_path, picture_files, read_files, root_of
 from sparknn_magic.data.worker import picture_header
@@ -36,9 +37,8 @@ def open_annotated(spark: SparkSession, source: Source, fail: Fail) -> DataFrame
     if source.kind == "coco":
         listed = spark.createDataFrame(_coco(spark, source, fail).table())
         return _pictures(spark, source, fail).join(F.broadcast(listed), "key").select(*BOX_COLUMNS)
-    read = _reader(spark, source, fail)
+    found = F.broadcast(_annotations(spark, source, fail))
     pictures = _pictures(spark, source, fail).withColumn("name", _name("key"))
-    found = F.broadcast(_annotations(spark, source, read, fail))
     # A picture without a text file is background for YOLO; one without an XML file has not been looked at.
     rows = pictures.join(found, "name", "inner" if source.kind == "voc" else "left").where("problem IS NULL")
     return (rows if source.kind == "voc" else _in_pixels(rows)).select(*BOX_COLUMNS)
@@ -97,9 +97,10 @@ def _name(column: str) -> Column:
     return F.regexp_replace(stem, FOLDERS, "")
 
 
-def _annotations(spark: SparkSession, source: Source, read: Callable[[bytes], Row], fail: Fail) -> DataFrame:
+def _annotations(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
     """Return name, boxes, labels, problem of each XML or text file."""
     where = _folder(spark, source.value, fail)
+    read = _reader(spark, source, fail)
     files = read_files(spark, f"*.{SUFFIX[source.kind]}").load(where)
 
     def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -175,21 +176,23 @@ def _remarks_coco(spark: SparkSession, source: Source, fail: Fail) -> list[str]:
     found = missing.agg(F.count(F.lit(1)).alias("n"), F.min("key").alias("example")).collect()[0]
     folder = source.images or os.path.dirname(source.value) or "."
     if found.n and found.n == len(coco.names):
-        message = f"none of the {found.n:,} pictures of '{source.value}' is in '{folder}', such as '{found.example}'."
+        message = f"'{folder}' has none of the pictures of '{source.value}', such as '{found.example}'."
         raise fail(message, hint="`images: FOLDER` beside `coco` names the folder that their file names start from.")
     said = []
     if found.n:
-        said.append(f"{found.n:,} of {len(coco.names):,} pictures are missing and left out, such as '{found.example}'.")
+        said.append(f"{found.n:,} of {len(coco.names):,} pictures not found and left out, such as '{found.example}'.")
     if coco.crowd:
-        said.append(f"{coco.crowd:,} annotations of crowds (iscrowd) are left out.")
+        words = many(coco.crowd, "annotation of a crowd (iscrowd) is", "annotations of crowds (iscrowd) are")
+        said.append(f"{words} left out.")
     if coco.unlisted:
-        said.append(f"{coco.unlisted:,} annotations are of pictures that the file does not list, and left out.")
+        words = many(coco.unlisted, "annotation of a picture", "annotations of pictures")
+        said.append(f"{words} that the file does not list left out.")
     return said
 
 
 def _remarks_files(spark: SparkSession, source: Source, fail: Fail) -> list[str]:
     pictures = _pictures(spark, source, fail).select("key").withColumn("name", _name("key"))
-    found = _annotations(spark, source, _reader(spark, source, fail), fail).select("name", "problem")
+    found = _annotations(spark, source, fail).select("name", "problem")
     joined = pictures.join(found.withColumn("annotated", F.lit(1)), "name", "left")
     example = F.when(F.col("problem").isNotNull(), F.concat("key", F.lit("': "), "problem"))
     counts = joined.agg(
@@ -201,12 +204,13 @@ def _remarks_files(spark: SparkSession, source: Source, fail: Fail) -> list[str]
     files = "an XML file" if source.kind == "voc" else "a text file"
     if not counts.annotated:
         folder = source.images or source.value
-        message = f"none of the {counts.pictures:,} pictures in '{folder}' has {files} of its name in '{source.value}'."
+        message = f"none of the pictures in '{folder}' has {files} of its name in '{source.value}'."
         raise fail(message, hint="Both lie in one folder, or in parallel ones: images and labels or annotations.")
     said = []
     if counts.pictures > counts.annotated and source.kind == "voc":
-        said.append(f"{counts.pictures - counts.annotated:,} pictures without {files} are left out.")
+        words = many(counts.pictures - counts.annotated, f"picture without {files} is", f"pictures without {files} are")
+        said.append(f"{words} left out.")
     if counts.problems:
-        words = "1 annotation file" if counts.problems == 1 else f"{counts.problems:,} annotation files"
+        words = many(counts.problems, "annotation file", "annotation files")
         said.append(f"{words} cannot be read, left out with the pictures, such as that of '{counts.example}.")
     return said

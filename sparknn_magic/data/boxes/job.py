@@ -25,6 +25,11 @@ REASONS = (
 NO_FAULTS = (UNKNOWN, CUT_OFF)  # of the box itself
 
 
+def many(n: int, one: str, several: str) -> str:
+    """Return "1 box is" or "2 boxes are"."""
+    return f"1 {one}" if n == 1 else f"{n:,} {several}"
+
+
 @dataclass(frozen=True, slots=True)
 class BoxRules:
     """How boxes are written, and what happens to bad ones."""

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from sparknn_magic.data.boxes.formats import remarks
 from sparknn_magic.data.boxes.geometry import placement
-from sparknn_magic.data.boxes.job import NO_FAULTS, REASONS, UNKNOWN, LookJob, columns_of
+from sparknn_magic.data.boxes.job import NO_FAULTS, REASONS, UNKNOWN, LookJob, columns_of, many
 from sparknn_magic.data.boxes.plan import BoxPlan
 from sparknn_magic.data.boxes.shards import LOOK, look_batches
 from sparknn_magic.data.columns import rows_error
@@ -76,7 +76,7 @@ def inspect(plan: BoxPlan) -> Inspected:
             _refuse_bad(plan, counts)
         classes, counts = _classes(plan, seen, counts)
         inputs = find_inputs(plan, headers)
-        _check_places(plan, headers.width[0], headers.height[0], inputs)
+        check_places(plan, headers.width[0], headers.height[0], inputs)
         sizes = _quantiles(seen)
     finally:
         seen.unpersist()
@@ -152,7 +152,8 @@ def _refuse_bad(plan: BoxPlan, counts: BoxCounts) -> None:
     if not faults:
         return
     listed = ", ".join(f"{n:,} {reason}" for reason, n in faults.items())
-    message = f"{sum(faults.values()):,} bad boxes: {listed}; such as {counts.example_left or counts.example_clipped}."
+    words = many(sum(faults.values()), "bad box", "bad boxes")
+    message = f"{words}: {listed}; such as {counts.example_left or counts.example_clipped}."
     raise plan.experiment.error(
         ("data", "bad_boxes"),
         message,
@@ -184,14 +185,14 @@ def _classes(plan: BoxPlan, seen: DataFrame, counts: BoxCounts) -> tuple[tuple[s
 
 
 def _no_box(plan: BoxPlan, boxes: str, counts: BoxCounts) -> SparkNNError:
-    why = f": {counts.dropped:,} are bad, such as {counts.example_left}" if counts.dropped else ""
+    why = f": {many(counts.dropped, 'is', 'are')} bad, such as {counts.example_left}" if counts.dropped else ""
     hint = None
     if counts.dropped and plan.experiment.data.format is None:
         hint = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
     return rows_error(plan.experiment, "train", f"no training row has a good box in '{boxes}'{why}.", hint)
 
 
-def _check_places(plan: BoxPlan, width: int, height: int, inputs: ImageInputs) -> None:
+def check_places(plan: BoxPlan, width: int, height: int, inputs: ImageInputs) -> None:
     """Raise DataError where a step changes the size of pictures and does not say where their pixels go."""
     found = placement([step.build() for step in plan.steps], width, height)[1]
     if found != (inputs.width, inputs.height):
@@ -224,11 +225,13 @@ def notes(counts: BoxCounts, said: tuple[str, ...]) -> list[str]:
     """Return what the user should know of the boxes: sentences."""
     found = list(said)
     if counts.clipped:
-        many = "1 box reaches" if counts.clipped == 1 else f"{counts.clipped:,} boxes reach"
-        found.append(f"{many} beyond the picture and are cut at its edges, such as {counts.example_clipped}.")
+        words = many(
+            counts.clipped, "box reaches beyond its picture and is", "boxes reach beyond their pictures and are"
+        )
+        found.append(f"{words} cut at the edges, such as {counts.example_clipped}.")
     if counts.left:
         listed = ", ".join(f"{n:,} {reason}" for reason, n in counts.left.items())
-        many = "1 box is" if counts.dropped == 1 else f"{counts.dropped:,} boxes are"
+        words = many(counts.dropped, "box is", "boxes are")
         example = f"; such as {counts.example_left}" if counts.example_left else ""
-        found.append(f"{many} left out: {listed}{example}.")
+        found.append(f"{words} left out: {listed}{example}.")
     return found
