@@ -29,12 +29,15 @@ SMALL = {
     "resnet9": {"width": 8},
     "resnet_mlp": {"width": 16, "depth": 1},
     "text_transformer": {"dim": 16, "depth": 1, "heads": 2},
+    "centernet": {"width": 8, "channels": 16},
+    "fcos": {"width": 8, "channels": 16},
     "vgg-small": {"width": 8},
     "vit-tiny": {"dim": 48, "depth": 2},
-} | {
-    name: {"layers": 1, "width": 32, "heads": 2}
-    for name in ("bert", "distilbert", "electra", "minilm", "modernbert", "roberta")
 }
+BRIDGED = {"layers": 1, "width": 32, "heads": 2}
+SMALL |= dict.fromkeys(("bert", "distilbert", "electra", "minilm", "modernbert", "roberta"), BRIDGED)
+DETRS = ("conditional_detr", "d_fine", "deformable_detr", "deim_v2", "rt_detr_v2")
+SMALL |= dict.fromkeys(DETRS, BRIDGED | {"queries": 8, "backbone": 8}) | {"yolos": BRIDGED | {"queries": 8}}
 BROKEN = [
     pair
     for module in (general, architectures, layers, preprocessors, texts, training, others)

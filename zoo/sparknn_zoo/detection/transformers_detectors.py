@@ -18,6 +18,8 @@ from sparknn_zoo.detection import transformers_parts as parts
 from sparknn_zoo.detection.transformers_parts import Family, Wanted
 
 TASK = "object-detection"
+# Attention wants smaller steps than convolutions do: Carion et al. 2020, arXiv:2005.12872, sec. A.4.
+NOTES = {"defaults": {"train": {"optimizer": {"adamw": {"lr": 2e-4, "weight_decay": 1e-4}}, "clip_norm": 0.1}}}
 
 
 class Pixels(BaseModel):
@@ -95,7 +97,7 @@ class TransformersDetector(nn.Module):
             "pixels": {"mean": list(said[0]), "std": list(said[1])} if said is not None else None,
             **dict.fromkeys(wanted.sizes),
         }
-        # What starts anew where `train.pretrained` is a model of other classes; shared layers under each of their names.
+        # What starts anew where `train.pretrained` is a model of other classes; shared layers by each of their names.
         self.heads = [
             name
             for name, module in self.named_modules(remove_duplicate=False)
@@ -270,7 +272,7 @@ def _of(family: Family, about: str, source: str) -> Any:
 
     build.__name__ = build.__qualname__ = family.name  # executors find it again by module and name
     build.__doc__ = _words(family, about, source)
-    return architecture(family.name, task=TASK, source=source)(build)
+    return architecture(family.name, task=TASK, source=source, notes=NOTES)(build)
 
 
 def _build(
@@ -313,7 +315,7 @@ YOLOS_SOURCE = (
 )
 
 
-@architecture("yolos", task=TASK, source=YOLOS_SOURCE)
+@architecture("yolos", task=TASK, source=YOLOS_SOURCE, notes=NOTES)
 def yolos(
     inputs: DetectionInputs,
     outputs: int,
