@@ -52,6 +52,8 @@ def _stage_line(event: Mapping[str, Any]) -> str | None:
         line += f", {count(event['rows'])} rows"
     if stage == "evaluate" and event.get("f1") is not None:
         line += f", F1 of entities {event['f1']:.4f} on {count(event['rows'])} rows"
+    if stage == "evaluate" and event.get("map50") is not None:
+        line += f", mAP50 {event['map50']:.4f} on {count(event['rows'])} rows"
     if stage == "evaluate" and event.get(figure) is not None:
         r2 = f", R2 {number(event['r2'])}" if event.get("r2") is not None else ""
         line += f", {measure_name(figure)} {measure_text(figure, event[figure])}{r2} on {count(event['rows'])} rows"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparknn_magic.cli import main
 from sparknn_magic.errors import SpecError
 from sparknn_magic.model import load
 from tests.data.pictures import encode
@@ -51,6 +52,7 @@ def test_a_stream_goes_on_where_it_was_and_gives_boxes_of_the_original(spark, bu
     assert "stopped: 1 batch done, the last 1 of 2 rows" in repr(first)
     assert f"the table arrived, Parquet in {runs}/streams/arrived/rows" in repr(first)
     assert f"{runs}/streams/arrived/checkpoint" in first._repr_html_()
+    assert spark.table("arrived").count() == 2
     arrive(here, 2)
     arrive(here, 3, data=b"text")
     model.stream(str(here), "arrived", once=True, runs=runs).wait()
@@ -97,6 +99,24 @@ def test_what_would_lose_rows_or_is_no_stream_is_refused(spark, bundle, tmp_path
     ]:
         with pytest.raises(SpecError, match=words):
             model.stream(data, into, once=True, runs=tmp_path / "runs")
+
+
+def test_the_shell_scores_a_folder_of_pictures_as_they_arrive(spark, bundle, tmp_path, capsys):
+    here, out = tmp_path / "here", tmp_path / "out"
+    arrive(here, 0, 1)
+    words = ["predict", str(bundle), str(here), "--into", str(out)]
+    assert main([*words, "--stream", "--once"]) == 0
+    assert "stopped: 1 batch done, the last 1 of 2 rows" in capsys.readouterr().out
+    arrive(here, 2)
+    assert main([*words, "--stream", "--once"]) == 0
+    assert written(spark.read.parquet(str(out))) == {f"00{n}.png": 1 for n in range(3)}
+    assert main([*words, "--once"]) == 1
+    assert main([*words, "--stream", "--overwrite"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [
+        "error: --once is for a --stream.",
+        "error: a --stream goes on where it was; --overwrite is for rows that are all there.",
+    ]
 
 
 ENDLESS = """

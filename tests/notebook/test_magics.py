@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,34 @@ def test_predict_scores_another_column_when_it_is_told_to(trained):
     assert said.startswith("the rows have no column 'image'.")
     trained.run(f"%%sparknn predict fashion --into scored --column photo\n{asked}")
     assert trained.names["scored"].columns == ["id", "photo", "prediction"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # py4j's sockets
+def test_a_stream_goes_into_a_table_and_stays_under_a_name(trained, tmp_path, capsys):
+    spark, folder = trained.names["spark"], str(tmp_path / "in")
+    spark.table("products_test").limit(6).select("id", "image").coalesce(1).write.parquet(folder)
+    assert trained.run(f"%%sparknn predict fashion --stream --into arrived\n{folder}") == []
+    said = capsys.readouterr().out
+    stream = trained.names["arrived_stream"]
+    try:
+        assert re.search(r"state +running: 1 batch done, the last 1 of 6 rows", said)
+        assert re.search(r"rows +the table arrived, Parquet in sparknn_runs/streams/arrived/rows", said)
+        assert re.search(r"checkpoint +sparknn_runs/streams/arrived/checkpoint", said)
+        assert re.search(r"stop it +arrived_stream.stop\(\); started again, it goes on where it was", said)
+        assert spark.table("arrived").where("prediction.score BETWEEN 0.1 AND 1").count() == 6
+        again = trained.fails(f"%%sparknn predict fashion --stream --into arrived\n{folder}")
+        assert again.startswith("the stream fashion_into_arrived is running already.")
+    finally:
+        stream.stop()
+    assert "stopped: 1 batch done" in repr(stream)
+    spark.sql("DROP TABLE arrived")
+    usage = "Usage: %%sparknn predict NAME --into VAR"
+    assert trained.fails("%%sparknn predict fashion --into x --once\nproducts").startswith(
+        f"predict: --once is for a stream.\n{usage}"
+    )
+    assert trained.fails("%%sparknn predict fashion --stream\nproducts").startswith(
+        f"predict: say into which table the rows go.\n{usage}"
+    )
 
 
 BROKEN = "SELECT id, IF(id % 2 = 0, substring(image, 1, 30), image) AS image FROM products_test"

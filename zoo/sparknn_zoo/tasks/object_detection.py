@@ -184,7 +184,8 @@ def _scenes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "Scenes":
     def scenes(places: Iterable[int]) -> list[Any]:
         return [_scene(*pictures[rows[n].key], *both[n]) for n in places if rows[n].key in pictures]
 
-    return Scenes(examples=scenes(chosen.examples), misses=scenes(chosen.misses), score=chosen.score)
+    examples, misses = scenes(chosen.examples), scenes(chosen.misses)
+    return Scenes(examples=examples, misses=misses, score=chosen.score, classes=meta["classes"])
 
 
 def _boxed(predictions: "DataFrame", meta: Mapping[str, Any]) -> "tuple[list[Any], list[Any], DataFrame]":
