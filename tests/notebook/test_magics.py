@@ -187,6 +187,28 @@ def test_show_gives_the_model_as_html_and_text(trained):
     assert "About the model" in shown["text/html"]
 
 
+def test_show_gives_test_rows_with_what_the_model_says_of_them(trained, capsys, tmp_path):
+    from sparknn_magic.cli import main
+
+    (shown,) = trained.run("%sparknn show fashion --examples 4")
+    lines = shown["text/plain"].splitlines()
+    assert re.fullmatch(r"4 labelled rows, [0-4] of them right", lines[0])
+    assert len(lines) == 2 + 4
+    assert shown["text/html"].count("<figure") == 4
+    assert repr(trained.names["fashion"].examples(4)).splitlines() == lines  # the same rows each time
+    capsys.readouterr()
+    page = tmp_path / "page.html"
+    assert main(["show", "models/fashion", "--examples", "4", "--page", str(page)]) == 0
+    assert capsys.readouterr().out.splitlines() == [*lines, f"page: {page}"]
+    assert page.read_text("utf-8").count("<figure") == 4
+
+
+@pytest.mark.parametrize("count", ["none", "0", "-3", "2.5"])
+def test_examples_are_as_many_as_a_whole_number_says(trained, count):
+    message = trained.fails(f"%sparknn show fashion --examples={count}")
+    assert message == f"examples: '{count}' is no number of rows.\nWrite a whole number from 1 to 9999."
+
+
 def test_load_binds_a_folders_model_under_another_name_in_python_and_sql(trained):
     (shown,) = trained.run("%sparknn load models/fashion shoes")
     assert shown["text/plain"].startswith("fashion: image-classification")
