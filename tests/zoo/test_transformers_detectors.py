@@ -93,6 +93,17 @@ def test_a_network_that_has_been_judged_learns_afterwards():
     network.loss(network(pictures(), target), target).mean().backward()
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_it_learns_under_autocast_with_its_loss_in_float32(name):
+    network, target = tiny(name).train(), boxes()
+    with torch.autocast("cpu", torch.bfloat16):
+        raw = network(pictures(), target)
+    loss = network.loss(raw, target)
+    assert loss.dtype == torch.float32
+    loss.mean().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
+
+
 def test_a_loss_of_numbers_that_are_none_is_none_and_no_riddle():
     network, target = tiny("rt_detr_v2"), boxes()
     raw = network(pictures())
@@ -227,6 +238,7 @@ def test_weights_that_are_missing_are_named(tmp_path):
             r"no name for .*'rt_detr_v2'\.\nWrite `model: \{rt_detr_v2: ",
         ),
         ("d_fine", {"config": {"model_type": "yolo"}}, r"detectors there are d_fine, .*Did you mean 'yolos'\?"),
+        ("d_fine", {"config": {"num_queries": 9}}, r"d_fine: queries comes from config\.\nLeave queries out\."),
         ("d_fine", {"width": 30}, r"a width of 30 is no multiple of 4\.|cannot be shared"),
         (
             "deformable_detr",
@@ -235,7 +247,11 @@ def test_weights_that_are_missing_are_named(tmp_path):
         ),
         ("rt_detr_v2", {"queries": 500}, r"500 queries are chosen among the 126 places of a picture of 96 x 64 pixels"),
         ("yolos", {"pixels": {"mean": (0.0,), "std": (0.0,)}}, r"a deviation above 0 for each of 3 channels"),
-        ("d_fine", {"config": {"decoder_layers": "six"}}, r"transformers does not take this config: .*decoder_layers"),
+        (
+            "d_fine",
+            {"layers": None, "config": {"decoder_layers": "six"}},
+            r"transformers does not take this config: .*decoder_layers",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(name, options, message):

@@ -24,6 +24,15 @@ STEM = 16  # channels of HGNetV2's first layers
 OF_CLASSES = ("class_embed", "enc_score_head", "denoising_class_embed", "class_labels_classifier")
 STATISTICS = "num_batches_tracked"  # of batch norms that are frozen in one place and not in the other
 
+# Sizes, and what configs call them.
+SIZES = {
+    "layers": {"decoder_layers", "num_hidden_layers"},
+    "width": {"d_model", "hidden_size"},
+    "heads": {"decoder_attention_heads", "encoder_attention_heads", "num_attention_heads"},
+    "queries": {"num_queries", "num_detection_tokens"},
+    "backbone": {"backbone_config"},
+}
+
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of each channel, of pixels of 0..1
 
 
@@ -214,9 +223,10 @@ def read_files(family: Family, wanted: Wanted) -> tuple[dict[str, Any], Path | N
         if kind in names:
             hint = f"Write `model: {{{names[kind]}: ...}}`, with the same options."
         raise SpecError(f"{family.name} is no name for a network of the type '{kind}'.", hint=hint)
-    if folder is not None and wanted.sizes:
-        name = next(iter(wanted.sizes))
-        raise SpecError(f"{family.name}: {name} comes from '{wanted.pretrained}'.", hint=f"Leave {name} out.")
+    for name in wanted.sizes:
+        if folder is not None or SIZES[name] & set(written):
+            where = f"'{wanted.pretrained}'" if folder is not None else "config"
+            raise SpecError(f"{family.name}: {name} comes from {where}.", hint=f"Leave {name} out.")
     return written, folder
 
 
