@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 
+from sparknn_magic.data.boxes.job import many
+
 PARSED = "key string, boxes array<array<double>>, labels array<string>, problem string"
 MOST_SHOWN = 80  # characters of a reason
 BOXES = pa.list_(pa.list_(pa.float64()))
@@ -144,7 +146,7 @@ def read_yolo(content: bytes, names: Mapping[int, str]) -> Row:
         if not values:
             continue
         if len(values) != 5 and (len(values) < 7 or len(values) % 2 == 0):
-            raise ValueError(f"line {n} has {len(values)} values; a box is: class x y width height")
+            raise ValueError(f"line {n} has {many(len(values), 'value', 'values')}; a box is: class x y width height")
         number, *shares = (_number(value) for value in values)
         if not number.is_integer() or (names and int(number) not in names):
             raise ValueError(f"line {n} has the class {values[0][:20]}, which has no name")
