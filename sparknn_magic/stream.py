@@ -187,7 +187,7 @@ def _described(spark: "SparkSession", table: str) -> dict[str, str] | None:
 def _forgets(spark: "SparkSession") -> bool:
     """Return whether the session's own catalogue is gone with it."""
     kept = spark.conf.get("spark.sql.catalogImplementation", "in-memory") != "in-memory"
-    return not kept and not spark.conf.get("spark.sql.catalog.spark_catalog", "")
+    return not kept and spark.conf.get("spark.sql.catalog.spark_catalog", "builtin") == "builtin"
 
 
 def _begun(spark: "SparkSession", checkpoint: str) -> bool:

@@ -90,7 +90,7 @@ def with_truth(
 
 
 def _truth_udf(rules: BoxRules, shape: tuple[int, ...] | None) -> Any:
-    def read(arrays: Iterator[tuple[pa.Array, pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+    def read(arrays: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         for image, boxes, labels in arrays:
             yield truth_of(image, boxes, labels, rules, shape)
 

@@ -78,7 +78,7 @@ def export_detector(
     import onnx
 
     example = {IMAGE: torch.zeros(EXAMPLE_ROWS, *size, dtype=torch.uint8)}
-    with torch.inference_mode():
+    with torch.no_grad():
         boxes, scores = model(*example.values())
     if boxes.shape[:2] != scores.shape[:2] or boxes.shape[2:] != (4,) or scores.ndim != 3:
         raise ExportError(

@@ -23,6 +23,8 @@ TOLERANCE = 1e-3  # of a score, and of an IoU at the border of the NMS; in float
 BOX_TOLERANCE = 0.5  # pixels of the input
 BATCH = 7
 SAME = 0.5  # IoU from which on two boxes may be one object's
+# Of the detections: so many may differ, because a tie (two neighbouring peaks of one height, say) fell otherwise.
+TIES, MANY = 0.005, 50
 
 Detections = Mapping[str, np.ndarray]  # what the file gives of N pictures, by its outputs' names
 
@@ -64,12 +66,12 @@ def compare_detections(
 
     An object of the one side is that of the other of its class that lies where it does, with the nearest score. One
     that has none there is a changed decision, unless float32 alone can have decided it: its score is at the threshold
-    or at the last place, or its IoU with another at the border of the NMS.
+    or at the last place, its IoU with another at the border of the NMS, or another of its score lies where it does.
 
     Returns rows, detections (of PyTorch), changed_decisions, at_the_border, the largest differences of a score and of
     a box's side in pixels, and the mAP at IoU 0.5 of both.
-    Raises: ExportError where a decision has changed, a score differs by more than `TOLERANCE` or a side by more than
-    `BOX_TOLERANCE`, or a score is no number.
+    Raises: ExportError where a score differs by more than `TOLERANCE` or is no number, or where, but for ties, a
+    decision has changed or a side differs by more than `BOX_TOLERANCE`.
     """
     for name, found in (("PyTorch", here), ("ONNX Runtime", there)):
         if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
@@ -77,7 +79,8 @@ def compare_detections(
                 f"the network's detections are no numbers on {name}.",
                 hint="Nothing was published. The training has diverged: a lower learning rate may help.",
             )
-    score = side = 0.0
+    score = 0.0
+    sides = [np.zeros(1)]
     changed = border = 0
     for n in range(len(here["count"])):
         a, b = _objects(here, n), _objects(there, n)
@@ -85,7 +88,7 @@ def compare_detections(
         if len(pairs):
             i, j = pairs.T
             score = max(score, float(np.abs(a.scores[i] - b.scores[j]).max()))
-            side = max(side, float(np.abs(a.boxes[i] - b.boxes[j]).max()))
+            sides.append(np.abs(a.boxes[i] - b.boxes[j]).max(1))
         for one, other, column in ((a, b, 0), (b, a, 1)):
             for place in np.setdiff1d(np.arange(len(one.scores)), pairs[:, column]):
                 excused = _at_border(one, other, int(place), rules)
@@ -97,13 +100,13 @@ def compare_detections(
         "at_the_border": border,
         "max_difference": score,
         "tolerance": TOLERANCE,
-        "max_box_difference": side,
+        "max_box_difference": float(np.concatenate(sides).max()),
         "box_tolerance": BOX_TOLERANCE,
         "onnxruntime": onnxruntime.__version__,
         "map50_torch": _map50(here, truth, classes),
         "map50_onnx": _map50(there, truth, classes),
     }
-    _require(found)
+    _require(found, int((np.concatenate(sides) > BOX_TOLERANCE).sum()))
     return found
 
 
@@ -133,11 +136,11 @@ def _at_border(one: Objects, other: Objects, place: int, rules: Rules) -> bool:
         return True
     if len(other.scores) == rules.most and score <= other.scores[-1] + TOLERANCE:
         return True
-    if rules.nms is None:
-        return False
     better = (other.labels == one.labels[place]) & (other.scores >= score - TOLERANCE)
     common = overlap(one.boxes[place : place + 1], other.boxes[better])[0]
-    return bool((np.abs(common - rules.nms) <= TOLERANCE).any())
+    if ((common > SAME) & (other.scores[better] <= score + TOLERANCE)).any():
+        return True
+    return rules.nms is not None and bool((np.abs(common - rules.nms) <= TOLERANCE).any())
 
 
 def _map50(found: Detections, truth: Sequence[np.ndarray], classes: Sequence[str]) -> float | None:
@@ -156,13 +159,15 @@ def _map50(found: Detections, truth: Sequence[np.ndarray], classes: Sequence[str
     ]
 
 
-def _require(found: Mapping[str, Any]) -> None:
+def _require(found: Mapping[str, Any], moved: int) -> None:
+    count = found["detections"]
+    ties = max(int(TIES * count), int(count >= MANY))
     wrong = None
-    if found["changed_decisions"]:
-        wrong = f"in {found['changed_decisions']} of {found['detections']} detections"
+    if found["changed_decisions"] > ties:
+        wrong = f"in {found['changed_decisions']} of {count} detections"
     elif not found["max_difference"] <= TOLERANCE:
         wrong = f"by {found['max_difference']:.2g} in a score; at most {TOLERANCE:g} is allowed"
-    elif not found["max_box_difference"] <= BOX_TOLERANCE:
+    elif moved > ties:
         wrong = f"by {found['max_box_difference']:.2g} pixels in a box; at most {BOX_TOLERANCE:g} is allowed"
     if wrong:
         raise ExportError(
