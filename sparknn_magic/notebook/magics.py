@@ -140,6 +140,10 @@ class SparkNNMagics(Magics):
 
         def work(_: Any) -> tuple["DataFrame", list[dict[str, Any]]]:
             rows = rows_of(model.spark, body, names)
+            if rows.isStreaming:
+                raise SpecError(
+                    "predict: these rows keep arriving.", hint="--stream --into TABLE scores them as they do."
+                )
             scored = model.predict(rows, column=column, mode=mode)
             # Limited before the model runs: after it, Spark would score a whole batch to show five rows.
             first = _plain(model.predict(rows.limit(SHOWN_ROWS), column=column, mode=mode))
