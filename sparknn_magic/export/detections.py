@@ -61,7 +61,8 @@ def detector(job: TrainJob, network: Network) -> Detector:
     """Return the trained network as it is exported: the front of its training takes boxes too."""
     front = Pixels(**job.rows.front.options)
     front.mean, front.std = network.front.mean, network.front.std  # type: ignore[assignment]  # the body may ask for its own
-    return Detector(front, network.body).eval()
+    body = network.body.merged() if hasattr(network.body, "merged") else network.body  # type: ignore[operator]
+    return Detector(front, body).eval()
 
 
 def export_detector(
