@@ -43,7 +43,7 @@ def test_bad_boxes_are_left_out_and_counted_with_an_example():
     assert {i: n for i, n in enumerate(found.left[1]) if n} == {OUTSIDE: 1}
     assert found.clipped.tolist() == [0, 1]
     assert found.example_left == [
-        "[nan, nan, nan, nan] in a picture of 60 x 40: not of four numbers",
+        "one in a picture of 60 x 40: not of four numbers",
         "[70, 0, 90, 9] in a picture of 60 x 40: outside the picture",
     ]
     assert found.example_clipped == [None, "[-9, 2, 30, 4] in a picture of 60 x 40"]

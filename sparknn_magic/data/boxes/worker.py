@@ -57,7 +57,8 @@ def read_boxes(boxes: pa.Array, labels: pa.Array, sizes: np.ndarray, rules: BoxR
 
     def words(i: int) -> str:
         width, height = sizes[row[i]].astype(int).tolist()
-        return f"[{', '.join(f'{number:.6g}' for number in given[i])}] in a picture of {width} x {height}"
+        numbers = f"[{', '.join(f'{number:.6g}' for number in given[i])}]" if fours[i] else "one"
+        return f"{numbers} in a picture of {width} x {height}"
 
     return TrueBoxes(
         boxes=found[kept],
