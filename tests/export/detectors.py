@@ -37,6 +37,6 @@ class Given(nn.Module):
         return x.mean((2, 3))
 
     def detections(self, raw):
-        boxes = self.given[None].expand(len(raw), -1, -1)
+        boxes = self.given[None].expand(raw.shape[0], -1, -1)
         scores = torch.diag_embed(raw[:, : len(self.given)])
         return boxes, scores
