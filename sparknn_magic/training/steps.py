@@ -36,7 +36,7 @@ def choose_device(job: TrainJob, rank: int) -> torch.device:
 def choose_precision(job: TrainJob, device: torch.device, body: nn.Module | None = None) -> torch.dtype:
     """Return the dtype of the autocast region; float32 means none.
 
-    auto is bfloat16 where the device computes in it: on a CPU for networks that say so by `bfloat16`, because small
+    auto is bfloat16 where the device computes in it: on a CPU for networks that say so by `bfloat16_on_cpu`, because small
     ones lose more to the conversions than they gain.
     """
     if job.precision != "auto":
@@ -44,7 +44,7 @@ def choose_precision(job: TrainJob, device: torch.device, body: nn.Module | None
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported()
     else:
-        fast = getattr(body, "bfloat16", False) and cpu_has_bfloat16()
+        fast = getattr(body, "bfloat16_on_cpu", False) and cpu_has_bfloat16()
     return torch.bfloat16 if fast else torch.float32
 
 

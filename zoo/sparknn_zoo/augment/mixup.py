@@ -43,10 +43,10 @@ class Mixup:
         """
         mixed, partner, share = self.mix(images, real)
         share = share[:, None, None]
-        own = torch.where(share >= LEAST, boxes, -1.0)
-        # A picture that is blended with itself has its boxes once.
-        other = (1 - share >= LEAST) & (partner != torch.arange(len(images), device=images.device))[:, None, None]
-        return mixed, torch.cat([own, torch.where(other, boxes[partner], -1.0)], 1)
+        # A picture that is blended with itself is whole, and has its boxes once.
+        alone = (partner == torch.arange(len(images), device=images.device))[:, None, None]
+        own = torch.where((share >= LEAST) | alone, boxes, -1.0)
+        return mixed, torch.cat([own, torch.where((1 - share >= LEAST) & ~alone, boxes[partner], -1.0)], 1)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the blended pictures alone, to look at."""

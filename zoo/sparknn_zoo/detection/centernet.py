@@ -31,8 +31,8 @@ class CenterNet(nn.Module):
     """Backbone, top-down neck, and two branches on the finest map."""
 
     nms = None  # a peak stands alone
-    bfloat16 = True  # learns as well in this format as in float32
-    heads = ("heat.1",)  # what starts anew where the classes are others
+    bfloat16_on_cpu = True  # learns as well in this format as in float32
+    heads = ("heat.3",)  # what starts anew where the classes are others
     rebuild: dict[str, Any]
     note: str
     scale: Tensor

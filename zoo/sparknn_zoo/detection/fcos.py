@@ -34,7 +34,7 @@ class Fcos(nn.Module):
     """Backbone, top-down neck, and on each map two branches of its own."""
 
     nms = 0.6
-    bfloat16 = True  # learns as well in this format as in float32
+    bfloat16_on_cpu = True  # learns as well in this format as in float32
     rebuild: dict[str, Any]
     note: str
 
@@ -45,7 +45,7 @@ class Fcos(nn.Module):
         self.neck = TopDown(pyramid.channels, channels, len(self.strides))
         self.classes = nn.ModuleList(branch(channels, outputs, prior_bias()) for _ in self.strides)
         self.sides = nn.ModuleList(branch(channels, 4) for _ in self.strides)
-        self.heads = tuple(f"classes.{n}.1" for n in range(len(self.strides)))  # anew where the classes are others
+        self.heads = tuple(f"classes.{n}.3" for n in range(len(self.strides)))  # anew where the classes are others
 
     def forward(self, x_BCHW: Tensor, target: Tensor | None = None) -> dict[str, Tensor]:
         """float32[B, C, H, W] -> logits [B, A, K], raw distances [B, A, 4], and of places x, y and stride [A, 3]."""

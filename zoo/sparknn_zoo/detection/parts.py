@@ -37,9 +37,7 @@ class TopDown(nn.Module):
         top = lateral[-1]
         found = [top]
         for n in range(len(lateral) - 2, -1, -1):
-            height, width = lateral[n].shape[2:]
-            # A side that is odd is half of one more: the last row or column is cut off.
-            above = F.interpolate(top, scale_factor=2.0, mode="nearest")[:, :, :height, :width]
+            above = F.interpolate(top, lateral[n].shape[2:], mode="nearest")
             top = self.merge[n](lateral[n] + above)
             found.insert(0, top)
         return found[: self.count]
