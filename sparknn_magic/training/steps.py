@@ -36,8 +36,8 @@ def choose_device(job: TrainJob, rank: int) -> torch.device:
 def choose_precision(job: TrainJob, device: torch.device, body: nn.Module | None = None) -> torch.dtype:
     """Return the dtype of the autocast region; float32 means none.
 
-    auto is bfloat16 where the device computes in it: on a CPU for networks that say so by `bfloat16_on_cpu`, because small
-    ones lose more to the conversions than they gain.
+    auto is bfloat16 where the device computes in it: on a CPU for networks that say so by `bfloat16_on_cpu`, because
+    small ones lose more to the conversions than they gain.
     """
     if job.precision != "auto":
         return getattr(torch, job.precision)
