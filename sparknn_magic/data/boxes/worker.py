@@ -46,7 +46,7 @@ def read_boxes(boxes: pa.Array, labels: pa.Array, sizes: np.ndarray, rules: BoxR
     row = np.repeat(np.flatnonzero(read), counts[read])
     names = labels.filter(mask).flatten().cast(pa.string())
     given, fours = _numbers(boxes.filter(mask).flatten())
-    found, reasons, clipped = judged(given, *sizes[row].T, rules)
+    found, reasons, clipped = judged(given, sizes[row, 0], sizes[row, 1], rules)
     reasons[(reasons == NOT_FINITE) & ~fours] = NOT_FOUR
     unlabelled = np.asarray(names.is_null()) & (reasons == KEPT)
     reasons[unlabelled] = UNLABELLED
