@@ -71,7 +71,8 @@ class CenterNet(nn.Module):
         classes_BM, boxes_BM4 = target[:, :, 0], target[:, :, 1:].float()
         real_BM = classes_BM >= 0
         count_B = real_BM.sum(1).clamp(min=1)
-        spread_BMQ = gaussians(boxes_BM4, real_BM, *heat_BKhw.shape[2:], self.stride)
+        height, width = heat_BKhw.shape[2:]
+        spread_BMQ = gaussians(boxes_BM4, real_BM, height, width, self.stride)
         wanted_BKQ = heat_target(spread_BMQ, classes_BM, heat_BKhw.shape[1])
         heat_B = focal(heat_BKhw.flatten(2), wanted_BKQ).sum((1, 2))
         return (heat_B + BOX_WEIGHT * box_loss(self.boxes(sides_B4hw), boxes_BM4, spread_BMQ)) / count_B

@@ -47,6 +47,7 @@ def branch(channels: int, outputs: int, bias: float = 0.0) -> nn.Sequential:
     """3x3 and BatchNorm, then 1x1 to the outputs, whose first values are near `bias`."""
     last = nn.Conv2d(channels, outputs, 1)
     nn.init.normal_(last.weight, std=0.01)
+    assert last.bias is not None
     nn.init.constant_(last.bias, bias)
     block = conv_block(channels, channels)
     he_init(block)
