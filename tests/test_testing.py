@@ -9,7 +9,7 @@ from sparknn_magic import registry
 from sparknn_magic.cli import main
 from sparknn_magic.errors import PluginError, UnknownName
 from sparknn_magic.testing import check_plugin
-from tests.broken_plugins import architectures, general, layers, others, preprocessors, texts, training
+from tests.broken_plugins import architectures, detectors, general, layers, others, preprocessors, texts, training
 
 KINDS = ["layer", "preprocessor", "tokenizer", "augmentation", "loss", "optimizer", "schedule", "sample", "task"]
 BUILT_IN = [
@@ -40,7 +40,7 @@ DETRS = ("conditional_detr", "d_fine", "deformable_detr", "deim_v2", "rt_detr_v2
 SMALL |= dict.fromkeys(DETRS, BRIDGED | {"queries": 8, "backbone": 8}) | {"yolos": BRIDGED | {"queries": 8}}
 BROKEN = [
     pair
-    for module in (general, architectures, layers, preprocessors, texts, training, others)
+    for module in (general, architectures, detectors, layers, preprocessors, texts, training, others)
     for pair in module.FAULTS
 ]
 
