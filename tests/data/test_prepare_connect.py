@@ -56,7 +56,7 @@ from sparknn_magic.data.boxes import spark as boxes
 from tests.data import scenes
 
 def boxed(data, variables=None):
-    plan = scenes.lay_out(spark, data + "\nvalidation: null", variables, "preprocess: [{{letterbox: 64}}]")
+    plan = scenes.lay_out(spark, data + "\\nvalidation: null", variables, "preprocess: [{{letterbox: 64}}]")
     found = boxes.prepare(plan, "prepared")
     print(found.rows, found.boxes["boxes"], boxes.prepare(plan, "prepared").reused, found.notes)
 
