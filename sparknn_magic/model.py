@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknn_magic import registry
+from sparknn_magic import cluster, registry
 from sparknn_magic.bundle.folder import MODEL, copy_bundle, read_bundle
 from sparknn_magic.errors import DataError, SparkNNError, SpecError, did_you_mean
 from sparknn_magic.plugin import Part
@@ -124,7 +124,9 @@ class Model:
 
         columns = self._input_columns(frame, column)
         kind = "failfast" if mode == "failfast" else "permissive"
-        udf = _udf(meta, self.folder / MODEL, self.spark, kind, providers, once=True)
+        # The streaming queries of a Connect session do not see its files.
+        inside = cluster.is_connect(self.spark) and frame.isStreaming
+        udf = _udf(meta, self.folder / MODEL, self.spark, kind, providers, once=True, inside=inside)
         return predict(frame, udf, columns, mode=mode, name=output)
 
     def _preprocessed(self, frame: "DataFrame", column: str | None) -> "tuple[DataFrame, dict[str, Any]]":
@@ -317,6 +319,7 @@ def _udf(
     providers: tuple[str, ...],
     *,
     once: bool = False,
+    inside: bool = False,
     job: "InferJob | None" = None,
     **how: Any,
 ) -> Any:
@@ -326,7 +329,7 @@ def _udf(
     columns = len(task.columns(meta))
     job = job or task.inference(meta)
     job = replace(job, digest=meta["files"][MODEL], providers=providers, mode=mode, columns=columns, **how)
-    return model_udf(job, file, spark, once=once)
+    return model_udf(job, file, spark, once=once, inside=inside)
 
 
 def prepared_meta(meta: dict[str, Any]) -> dict[str, Any]:

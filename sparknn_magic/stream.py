@@ -191,29 +191,32 @@ def _forgets(spark: "SparkSession") -> bool:
 
 
 def _begun(spark: "SparkSession", checkpoint: str) -> bool:
-    from sparknn_magic.data.store import read_text
-
-    return read_text(spark, f"{checkpoint}/metadata") is not None
+    return _exists(spark, checkpoint, "metadata")
 
 
 def _check_log(spark: "SparkSession", place: Place) -> None:
     """Raise SpecError where the folder was written from another checkpoint."""
-    from pyspark.errors import AnalysisException
-
-    from sparknn_magic.data.sources import escape_glob
-
     if place.folder is None or place.format not in FILES or _begun(spark, place.checkpoint):
         return
-    log = f"{escape_glob(place.folder)}/_spark_metadata/*"
-    try:
-        # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
-        found = bool(spark.read.text([log, log]).head(1))
-    except AnalysisException as error:
-        if error.getCondition() != "PATH_NOT_FOUND":
-            raise SpecError(spark_cause(error)) from error
-        return
-    if found:
+    if _exists(spark, place.folder, "_spark_metadata/*"):
         raise SpecError(
             f"{place.folder} has the rows of a stream with another checkpoint: Spark would leave out the first ones.",
             hint="Give that checkpoint, or another table or folder.",
         )
+
+
+def _exists(spark: "SparkSession", folder: str, pattern: str) -> bool:
+    """Return whether there is such a file, wherever Spark writes: it reads no row of hidden ones, but finds them."""
+    from pyspark.errors import AnalysisException
+
+    from sparknn_magic.data.sources import escape_glob
+
+    path = f"{escape_glob(folder)}/{pattern}"
+    try:
+        # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
+        spark.read.text([path, path]).schema  # noqa: B018 (a Connect session looks for it only now)
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_NOT_FOUND":
+            raise SpecError(spark_cause(error)) from error
+        return False
+    return True
