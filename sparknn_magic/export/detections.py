@@ -104,8 +104,8 @@ def append_choice(proto: Any, rules: Rules, queries: int, classes: int) -> None:
     for name, value in _constants(rules, queries, classes, count).items():
         graph.initializer.append(numpy_helper.from_array(value, OWN + name))
     for operator, inputs, outputs, attributes in _operators(rules):
-        names = [[_global(name) for name in each.split()] for each in (inputs, outputs)]
-        graph.node.append(helper.make_node(operator, *names, name=OWN + outputs, **attributes))
+        taken, given = ([_global(name) for name in each.split()] for each in (inputs, outputs))
+        graph.node.append(helper.make_node(operator, taken, given, name=OWN + outputs, **attributes))
     batch = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     shapes = {
         "boxes": (TensorProto.FLOAT, [batch, count, 4]),

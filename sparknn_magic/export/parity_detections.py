@@ -73,8 +73,8 @@ def compare_detections(
     Raises: ExportError where a score differs by more than `TOLERANCE` or is no number, or where, but for ties, a
     decision has changed or a side differs by more than `BOX_TOLERANCE`.
     """
-    for name, found in (("PyTorch", here), ("ONNX Runtime", there)):
-        if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
+    for name, side in (("PyTorch", here), ("ONNX Runtime", there)):
+        if not (np.isfinite(side["scores"]).all() and np.isfinite(side["boxes"]).all()):
             raise ExportError(
                 f"the network's detections are no numbers on {name}.",
                 hint="Nothing was published. The training has diverged: a lower learning rate may help.",
@@ -93,7 +93,7 @@ def compare_detections(
             for place in np.setdiff1d(np.arange(len(one.scores)), pairs[:, column]):
                 excused = _at_border(one, other, int(place), rules)
                 border, changed = border + excused, changed + (not excused)
-    found = {
+    found: dict[str, Any] = {
         "rows": len(here["count"]),
         "detections": int(here["count"].sum()),
         "changed_decisions": changed,

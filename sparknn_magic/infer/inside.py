@@ -1,5 +1,6 @@
 """Files that travel inside a function -> a folder of the machine that runs it, on executors."""
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,8 +20,11 @@ def unpacked(digest: str, files: Mapping[str, bytes]) -> str:
 @cache
 def _folders() -> dict[str, str]:
     """Return the folders that were made, by digest; they go when the worker ends."""
-    import atexit
-
     made: dict[str, str] = {}
-    atexit.register(lambda: [shutil.rmtree(folder, ignore_errors=True) for folder in made.values()])
+
+    def remove() -> None:
+        for folder in made.values():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
     return made

@@ -207,7 +207,7 @@ def _boxes(row: Any) -> tuple[list[Any], list[Any]]:
 
     corners = row.truth.boxes
     true = [Box(label, *corners[4 * n : 4 * n + 4]) for n, label in enumerate(row.truth.labels)]
-    return true, [Box(each.label, *each.box, score=each.score) for each in row.objects]
+    return true, [Box(o.label, o.box.x1, o.box.y1, o.box.x2, o.box.y2, o.score) for o in row.objects]
 
 
 def _pictures(frame: "DataFrame", meta: Mapping[str, Any]) -> dict[int, tuple[Any, float]]:
