@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sparknn_magic.plugin import DetectionInputs, architecture
 from sparknn_zoo.detection.backbones import Backbone, Pyramid, build_pyramid
 from sparknn_zoo.detection.boxes import area, around, cell_centres, giou
-from sparknn_zoo.detection.parts import LARGEST, TopDown, branch, finest_stride, prior_bias
+from sparknn_zoo.detection.parts import LARGEST, TopDown, branch, finest_stride, objects_a_picture, prior_bias
 
 SOURCE = "Zhou et al. 2019, Objects as Points, arXiv:1904.07850; Liu et al. 2019, TTFNet, arXiv:1909.00700"
 SPREAD = 0.54  # of a box's side that its Gaussian reaches to either side, three deviations: TTFNet, sec. 4.1
@@ -70,12 +70,12 @@ class CenterNet(nn.Module):
         heat_BKhw, sides_B4hw = raw[0].float(), raw[1].float()
         classes_BM, boxes_BM4 = target[:, :, 0], target[:, :, 1:].float()
         real_BM = classes_BM >= 0
-        count_B = real_BM.sum(1).clamp(min=1)
         height, width = heat_BKhw.shape[2:]
         spread_BMQ = gaussians(boxes_BM4, real_BM, height, width, self.stride)
         wanted_BKQ = heat_target(spread_BMQ, classes_BM, heat_BKhw.shape[1])
         heat_B = focal(heat_BKhw.flatten(2), wanted_BKQ).sum((1, 2))
-        return (heat_B + BOX_WEIGHT * box_loss(self.boxes(sides_B4hw), boxes_BM4, spread_BMQ)) / count_B
+        box_B = box_loss(self.boxes(sides_B4hw), boxes_BM4, spread_BMQ)
+        return (heat_B + BOX_WEIGHT * box_B) / objects_a_picture(real_BM.sum(1))
 
 
 def gaussians(boxes_BM4: Tensor, real_BM: Tensor, height: int, width: int, stride: int) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sparknn_magic.plugin import DetectionInputs, architecture
 from sparknn_zoo.detection.backbones import Backbone, Pyramid, build_pyramid
 from sparknn_zoo.detection.boxes import around, cell_centres, giou, iou
-from sparknn_zoo.detection.parts import LARGEST, TopDown, branch, finest_stride, prior_bias
+from sparknn_zoo.detection.parts import LARGEST, TopDown, branch, finest_stride, objects_a_picture, prior_bias
 
 SOURCE = "Tian et al. 2019, FCOS, arXiv:1904.01355; Ge et al. 2021, YOLOX, arXiv:2107.08430 (simOTA)"
 RADIUS = 2.5  # cells around an object's centre that may learn it: YOLOX, sec. 2.1
@@ -81,9 +81,9 @@ class Fcos(nn.Module):
         quality_BA = iou(boxes_BA4.detach(), own_BA4)[0] * learns_BA
         place_BA1 = classes_BM.clamp(min=0).gather(1, owner_BA)[:, :, None]
         wanted_BAK = wanted_BAK.scatter(2, place_BA1, quality_BA[:, :, None])
-        count_B = learns_BA.sum(1).clamp(min=1)
         box_B = ((1 - giou(boxes_BA4, own_BA4)) * learns_BA).sum(1)
-        return (quality_focal(logits_BAK, wanted_BAK).sum((1, 2)) + BOX_WEIGHT * box_B) / count_B
+        class_B = quality_focal(logits_BAK, wanted_BAK).sum((1, 2))
+        return (class_B + BOX_WEIGHT * box_B) / objects_a_picture(learns_BA.sum(1))
 
 
 def quality_focal(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -59,6 +59,11 @@ def prior_bias() -> float:
     return -math.log((1 - PRIOR) / PRIOR)
 
 
+def objects_a_picture(count_B: Tensor) -> Tensor:
+    """Return the mean count over a batch, at least 1: every object weighs the same, among few or among many."""
+    return count_B.float().mean().clamp(min=1)
+
+
 def finest_stride(inputs: DetectionInputs) -> int:
     """Return 4 where a twentieth of the training boxes is small, else 8."""
     return 4 if inputs.sizes and inputs.sizes[0] < SMALL_BOX else 8
