@@ -94,7 +94,7 @@ def judged(boxes: np.ndarray, widths: Any, heights: Any, rules: BoxRules) -> tup
     def add(mask: np.ndarray, reason: int) -> None:
         reasons[mask & (reasons == KEPT)] = reason
 
-    add(np.asarray(~np.isfinite(found).all(axis=1)), NOT_FINITE)
+    add((~np.isfinite(found)).any(axis=1), NOT_FINITE)
     found = np.where((reasons == KEPT)[:, None], found, 0.0)
     sides = found[:, 2:] - found[:, :2]
     add((sides < 0).any(axis=1), INVERTED)

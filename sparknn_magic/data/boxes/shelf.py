@@ -20,7 +20,7 @@ def shelf_scenes(
     """Return scenes of 4 to 12 products each, of 10 classes: id bigint, image (JPEG), boxes, labels array<string>.
 
     The products are those of the sample fashion-mnist, coloured, tilted, 44 to 112 pixels large, one over the other so
-    that of none more than 60 % is hidden, before walls of many kinds, in pictures of 288 to 352 pixels a side. `boxes`
+    that of none more than 30 % is hidden, before walls of many kinds, in pictures of 288 to 352 pixels a side. `boxes`
     is array<array<float>>, x1, y1, x2, y2 in pixels, tight around each product, what is hidden of it included.
 
     spark: the active session if not given, or a new one. seed: another one gives other scenes; scene `id` of a seed is
