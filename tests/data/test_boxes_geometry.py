@@ -33,25 +33,36 @@ def pictures(draw):
     return width, height, (x1, y1, draw(st.integers(x1 + 4, width)), draw(st.integers(y1 + 4, height)))
 
 
-@settings(max_examples=150, deadline=None)
-@given(pictures(), st.lists(STEPS, min_size=1, max_size=3))
-def test_a_box_goes_where_the_steps_move_its_pixels(picture, steps):
+@settings(max_examples=200, deadline=None)
+@given(pictures(), STEPS)
+def test_a_box_goes_where_a_step_moves_its_pixels(picture, step):
     width, height, (x1, y1, x2, y2) = picture
     mask = np.zeros((height, width), np.uint8)
     mask[y1:y2, x1:x2] = 255
-    image, functions = Image.fromarray(mask), built(*steps)
-    for step in functions:
-        image = step(image)
-    place, size = placement(functions, width, height)
+    (function,) = built(step)
+    image = function(Image.fromarray(mask))
+    place, size = placement([function], width, height)
     assert size == image.size
     box = geometry.cut(moved(np.array([[x1, y1, x2, y2]], float), np.array(place)), *size)[0]
-    drawn = np.asarray(image.convert("L")) >= 128
     if (box[2:] - box[:2]).min() < 3:
-        return  # less than a few pixels are left, or nothing
+        return  # a few pixels are left, or none
+    drawn = np.asarray(image.convert("L")) >= 128
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-    # A mask is cut to whole pixels at each step.
-    assert np.abs(box - seen).max() <= 1 + 0.5 * len(functions)
+    assert np.abs(box - [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).max() < 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(pictures(), st.lists(STEPS, min_size=2, max_size=4))
+def test_a_box_goes_through_several_steps_as_through_one_after_the_other(picture, steps):
+    width, height, box = picture
+    functions = built(*steps)
+    expected, size = np.array([box], float), (width, height)
+    for function in functions:
+        place, size = placement([function], *size)
+        expected = moved(expected, np.array(place))
+    place, last = placement(functions, width, height)
+    assert last == size
+    np.testing.assert_allclose(moved(np.array([box], float), np.array(place)), expected, atol=1e-9)
 
 
 def test_places_are_composed_in_the_order_of_the_steps():

@@ -91,10 +91,10 @@ def judged(boxes: np.ndarray, widths: Any, heights: Any, rules: BoxRules) -> tup
         found = corners(boxes, widths, heights, rules)
     reasons = np.full(len(found), KEPT)
 
-    def add(mask: np.ndarray, reason: int) -> None:
+    def add(mask: Any, reason: int) -> None:
         reasons[mask & (reasons == KEPT)] = reason
 
-    add((~np.isfinite(found)).any(axis=1), NOT_FINITE)
+    add(~np.isfinite(found).all(axis=1), NOT_FINITE)
     found = np.where((reasons == KEPT)[:, None], found, 0.0)
     sides = found[:, 2:] - found[:, :2]
     add((sides < 0).any(axis=1), INVERTED)
