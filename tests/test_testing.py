@@ -37,7 +37,8 @@ SMALL = {
 BRIDGED = {"layers": 1, "width": 32, "heads": 2}
 SMALL |= dict.fromkeys(("bert", "distilbert", "electra", "minilm", "modernbert", "roberta"), BRIDGED)
 DETRS = ("conditional_detr", "d_fine", "deformable_detr", "deim_v2", "rt_detr_v2")
-SMALL |= dict.fromkeys(DETRS, BRIDGED | {"queries": 8, "backbone": 8}) | {"yolos": BRIDGED | {"queries": 8}}
+SMALL |= dict.fromkeys(DETRS, BRIDGED | {"layers": 2, "queries": 8, "backbone": 8})
+SMALL["yolos"] = BRIDGED | {"queries": 8}
 BROKEN = [
     pair
     for module in (general, architectures, detectors, layers, preprocessors, texts, training, others)

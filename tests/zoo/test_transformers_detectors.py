@@ -60,6 +60,13 @@ def test_pictures_without_boxes_have_a_finite_loss_that_every_weight_takes_part_
         assert [each for each, p in network.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
+@pytest.mark.parametrize("name", ["conditional_detr", "yolos"])
+def test_what_one_layer_has_no_use_for_has_a_gradient_too(name):
+    network, target = tiny(name, layers=1).train(), boxes()
+    network.loss(network(pictures(), target), target).mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_at_rest_the_loss_is_that_of_the_last_layer_and_the_classes_share_what_they_should(name):
     network, target = tiny(name), boxes()
@@ -129,7 +136,7 @@ def test_a_few_pictures_are_learnt_by_heart(name):
 # The other families' files are compared where all plugins are checked, tests/test_testing.py.
 def test_the_onnx_file_of_what_is_exported_gives_the_same_for_one_picture_and_for_three(tmp_path):
     inputs = DetectionInputs(3, 40, 72)
-    network = tiny("rt_detr_v2", inputs=inputs, layers=1)
+    network = tiny("rt_detr_v2", inputs=inputs)
     model, x = Candidates(network.merged(), inputs).eval(), pictures(3, inputs)
     export_onnx(model, {"pixels": x[:2]}, ["candidates"], tmp_path / "model.onnx", {})
     for rows in (x[:1], x):
@@ -242,6 +249,7 @@ def test_weights_that_are_missing_are_named(tmp_path):
             r"a width of 48 is no multiple of 32\.\nTake a multiple of 32\.",
         ),
         ("rt_detr_v2", {"queries": 500}, r"500 queries are chosen among the 126 places of a picture of 96 x 64 pixels"),
+        ("deim_v2", {"layers": 1}, r"deim_v2 has 2 layers at least\.\nWrite `layers: 2`\."),
         ("yolos", {"pixels": {"mean": (0.0,), "std": (0.0,)}}, r"a deviation above 0 for each of 3 channels"),
         (
             "d_fine",

@@ -272,6 +272,8 @@ def _sizes(family: Family, inputs: DetectionInputs, wanted: Wanted) -> Sizes:
         raise SpecError(message, hint=f"Take a multiple of {math.lcm(heads, least)}.")
     queries = min(family.queries, places_of(family, inputs)) if family.places else family.queries
     layers, backbone = wanted.layers or family.layers, wanted.backbone or family.backbone
+    if layers < 2 and family not in (CONDITIONAL_DETR, YOLOS):
+        raise SpecError(f"{family.name} has 2 layers at least.", hint="Write `layers: 2`.")
     return Sizes(layers, width, heads, wanted.queries or queries, backbone)
 
 
@@ -330,8 +332,8 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
             raise BundleError(f"the weights of '{written}' cannot be read: {reason}") from error
     if folder is None and family is YOLOS:
         _draw_tokens(model, config.initializer_range)
-    # What learns must not depend on whether there were files: the library freezes parts of some backbones, by names that
-    # they do not have, and forgets it when it reads files.
+    # What learns must not depend on whether there were files: the library freezes parts of some backbones, by names
+    # that they do not have, and forgets it when it reads files.
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.endswith(CONSTANTS))
     if not config.freeze_backbone_batch_norms and family is not YOLOS:
