@@ -15,6 +15,7 @@ _NAMES = {
     "Model": "sparknn_magic.model",
     "sample": "sparknn_magic.samples",
     "session": "sparknn_magic.sessions",
+    "shelf_scenes": "sparknn_magic.data.boxes.shelf",
     "SparkNNError": "sparknn_magic.errors",
 }
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "lr_find",
     "sample",
     "session",
+    "shelf_scenes",
     "train",
 ]
 
 if TYPE_CHECKING:
+    from sparknn_magic.data.boxes.shelf import shelf_scenes
     from sparknn_magic.errors import SparkNNError
     from sparknn_magic.lr_finder import lr_find
     from sparknn_magic.model import Model, load

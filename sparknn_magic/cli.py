@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--mode", default="permissive", help="permissive, dropmalformed or failfast")
     predict.add_argument("--column", help="the input column (default: the one that the model was trained on)")
     predict.add_argument("--overwrite", action="store_true", help="replace what is in the --into folder")
+    predict.add_argument("--stream", action="store_true", help="score rows as they arrive, until it is interrupted")
+    predict.add_argument("--once", action="store_true", help="with --stream: end when what is there now is scored")
+    predict.add_argument("--checkpoint", help="with --stream: where it goes on (default: _checkpoint in --into)")
 
     evaluate = commands.add_parser("evaluate", help="measure a model on labelled rows")
     evaluate.add_argument("model", help="the model's folder")
@@ -59,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     zoo.add_argument("what", nargs="?", help="a task or a kind, such as image-classification or losses")
     show = commands.add_parser("show", help="show a model: metrics, settings, parity")
     show.add_argument("model", help="the model's folder")
+    show.add_argument("--examples", metavar="N", help="show so many of its test rows with what it says of them")
+    show.add_argument("--page", metavar="FILE", help="HTML file that the examples are written to, with their pictures")
     item = commands.add_parser("help", help="options, shapes and source of one plugin")
     item.add_argument("item", nargs="?", help="the plugin's name")
     demo = commands.add_parser("demo", help="train on a sample, from rows to a report: pictures, or text")
@@ -139,6 +144,11 @@ def _lr_find(read: argparse.Namespace) -> None:
 
 
 def _predict(read: argparse.Namespace) -> None:
+    if read.stream:
+        _stream(read)
+        return
+    if read.once or read.checkpoint:
+        raise SpecError(f"{'--once' if read.once else '--checkpoint'} is for a --stream.")
     from pyspark.errors import AnalysisException
 
     from sparknn_magic.causes import spark_cause
@@ -150,6 +160,21 @@ def _predict(read: argparse.Namespace) -> None:
         hint = "--overwrite replaces it." if error.getCondition() == "PATH_ALREADY_EXISTS" else None
         raise SpecError(spark_cause(error), hint=hint) from error
     print(f"{scored.sparkSession.read.parquet(read.into).count():,} rows in {read.into}")
+
+
+def _stream(read: argparse.Namespace) -> None:
+    if read.overwrite:
+        raise SpecError("a --stream goes on where it was; --overwrite is for rows that are all there.")
+    folder = read.into if "://" in read.into else str(Path(read.into).absolute())
+    asked = {"column": read.column, "mode": read.mode, "checkpoint": read.checkpoint, "once": read.once}
+    found = _load(read.model).stream(read.rows, folder, **asked)
+    print(found)
+    try:
+        found.wait()
+    except KeyboardInterrupt:
+        found.stop()
+        print("stopped; the same command goes on from here", file=sys.stderr)
+    print(found)
 
 
 def _evaluate(read: argparse.Namespace) -> None:
@@ -169,7 +194,16 @@ def _show(read: argparse.Namespace) -> None:
     from sparknn_magic.bundle.folder import read_bundle
     from sparknn_magic.show.text import model_text
 
-    print(model_text(read_bundle(read.model)))
+    if read.examples is None:
+        if read.page:
+            raise SpecError("show: --page is a file for --examples, which is missing.")
+        print(model_text(read_bundle(read.model)))
+        return
+    found = _load(read.model).examples(read.examples)
+    print(found)
+    if read.page:
+        Path(read.page).write_text(found.page(), encoding="utf-8")
+        print(f"page: {read.page}")
 
 
 def _help(read: argparse.Namespace) -> None:

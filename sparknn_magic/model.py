@@ -1,12 +1,13 @@
 """A trained model in Python: what `train` returns, `load` reads, and a notebook's variable holds."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknn_magic import registry
+from sparknn_magic import cluster, registry
 from sparknn_magic.bundle.folder import MODEL, copy_bundle, read_bundle
 from sparknn_magic.errors import DataError, SparkNNError, SpecError, did_you_mean
 from sparknn_magic.plugin import Part
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
+    from sparknn_magic.stream import Stream
     from sparknn_magic.task import Task
 
 
@@ -82,6 +85,34 @@ class Model:
         frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
         return self._predict(frame, meta, column, output, mode, tuple(providers))
 
+    def stream(
+        self,
+        data: Any,
+        into: str,
+        *,
+        column: str | None = None,
+        mode: str = "permissive",
+        providers: tuple[str, ...] | list[str] = ("auto",),
+        checkpoint: str | None = None,
+        once: bool = False,
+        variables: Mapping[str, Any] | None = None,
+        runs: str | Path | None = None,
+    ) -> "Stream":
+        """Start a Spark query that predicts rows as they arrive, and writes them with the column `prediction` on.
+
+        `data` is a streaming DataFrame, a view of one, SQL over these, a table, or a folder into which pictures or
+        Parquet files are moved. `into` is a table, or a folder for Parquet files where there is a / in it. What was
+        done stands in the `checkpoint` (default: below `runs`, or in the folder): a query that was stopped or killed
+        goes on there, and no row is lost or written twice. With `once` it ends when what is there now is done.
+        Other arguments are as in `predict`.
+        Raises: SpecError, DataError.
+        """
+        from sparknn_magic import stream
+
+        rows = rows_of(self.spark, data, variables, stream=True)
+        scored = self.predict(rows, column=column, mode=mode, providers=providers)
+        return stream.start(scored, self.name, into, checkpoint=checkpoint, once=once, runs=runs)
+
     def predict_prepared(self, frame: "DataFrame") -> "DataFrame":
         """Return predictions for rows to which the SQL steps have been applied already: those of training."""
         return self._predict(frame, prepared_meta(self.meta), None, "prediction", "permissive", ("auto",))
@@ -93,7 +124,9 @@ class Model:
 
         columns = self._input_columns(frame, column)
         kind = "failfast" if mode == "failfast" else "permissive"
-        udf = _udf(meta, self.folder / MODEL, self.spark, kind, providers, once=True)
+        # The streaming queries of a Connect session do not see its files.
+        inside = cluster.is_connect(self.spark) and frame.isStreaming
+        udf = _udf(meta, self.folder / MODEL, self.spark, kind, providers, once=True, inside=inside)
         return predict(frame, udf, columns, mode=mode, name=output)
 
     def _preprocessed(self, frame: "DataFrame", column: str | None) -> "tuple[DataFrame, dict[str, Any]]":
@@ -206,6 +239,25 @@ class Model:
             return self._figures(self.predict_prepared(self._own_test_rows(variables)))
         return self._figures(self.predict(data, variables=variables))
 
+    def examples(self, count: int | str = 9, *, variables: Mapping[str, Any] | None = None) -> "Examples":
+        """Return some of the model's own test rows with what it says of them, drawn by a hash of their inputs.
+
+        In a notebook it shows itself; `page()` gives an HTML document, `print` text.
+        Raises: SpecError where the test rows are not known here, or the task has nothing to look at.
+        """
+        from pyspark.sql import functions as F
+
+        if not re.fullmatch(r"0*[1-9]\d{0,3}", str(count)):
+            raise SpecError(f"examples: '{count}' is no number of rows.", hint="Write a whole number from 1 to 9999.")
+        rows = self._own_test_rows(variables)
+        inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self._input_columns(rows, None)]
+        # Limited before the model runs: after it, Spark would score all rows to show these.
+        few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count)))
+        found = self.task.examples(few, self.meta)
+        if found is None:
+            raise SpecError(f"{self.name}: rows of the task {self.meta['task']} have no labels to look at.")
+        return found
+
     def _figures(self, scored: "DataFrame") -> dict[str, Any]:
         from sparknn_magic.evaluate.custom import asked_for, with_custom
 
@@ -267,6 +319,7 @@ def _udf(
     providers: tuple[str, ...],
     *,
     once: bool = False,
+    inside: bool = False,
     job: "InferJob | None" = None,
     **how: Any,
 ) -> Any:
@@ -276,7 +329,7 @@ def _udf(
     columns = len(task.columns(meta))
     job = job or task.inference(meta)
     job = replace(job, digest=meta["files"][MODEL], providers=providers, mode=mode, columns=columns, **how)
-    return model_udf(job, file, spark, once=once)
+    return model_udf(job, file, spark, once=once, inside=inside)
 
 
 def prepared_meta(meta: dict[str, Any]) -> dict[str, Any]:
@@ -298,27 +351,35 @@ def _column(frame: "DataFrame", name: str) -> str:
     return found[0]
 
 
-def rows_of(spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None) -> "DataFrame":
+def rows_of(
+    spark: "SparkSession", data: Any, variables: Mapping[str, Any] | None = None, *, stream: bool = False
+) -> "DataFrame":
     """Return the DataFrame that a DataFrame, SQL, a table or view name, or a path stands for.
 
-    `variables` are the notebook's, in which a bare name may be a DataFrame.
+    `variables` are the notebook's, in which a bare name may be a DataFrame. With `stream` it is one whose rows keep
+    arriving. Raises: SpecError.
     """
     from pyspark.sql import DataFrame
 
     from sparknn_magic.data.sources import open_source
+    from sparknn_magic.data.streams import open_stream, require_stream
     from sparknn_magic.spec.models import Source, read_source
 
-    if isinstance(data, DataFrame):
-        return data
+    def fail(message: str, hint: str | None = None) -> SpecError:
+        return SpecError(message, hint=hint)
+
+    frames = {name: value for name, value in (variables or {}).items() if isinstance(value, DataFrame)}
+    found = data if isinstance(data, DataFrame) else frames.get(data.strip()) if isinstance(data, str) else None
+    if found is not None:
+        if stream:
+            require_stream(found, data.strip() if isinstance(data, str) else "the DataFrame", fail)
+        return found
     if not isinstance(data, str) or not data.strip():
         raise SpecError(
             f"rows are a DataFrame, SQL, a table or a path, not {type(data).__name__ if data else 'nothing'}."
         )
-    frames = {name: value for name, value in (variables or {}).items() if isinstance(value, DataFrame)}
-    if data.strip() in frames:
-        return frames[data.strip()]
     source = Source.model_validate(read_source(data.strip()))
-    return open_source(spark, source, lambda message, hint=None: SpecError(message, hint=hint), frames)
+    return (open_stream if stream else open_source)(spark, source, fail, frames)
 
 
 def load(folder: str | Path, *, spark: "SparkSession | None" = None, register: bool = True) -> Model:

@@ -34,6 +34,26 @@ optimizer gets parameter groups, whose `hidden` is true of the weights between t
 that returns the loss. Where a schedule's function has a method `update(value, lower)`, it is told after each epoch the
 watched figure and whether less of it is better.
 
+A detector is an architecture of the task "object-detection", built for `DetectionInputs`. Boxes are float32, x1, y1,
+x2, y2 in pixels of the network's input; B pictures, M true boxes, Q candidates, K classes (`outputs`). Its module has
+
+* `forward(x float32[B, C, H, W], target=None)` -> raw: a tensor, or a tuple or dict of tensors, of any meaning.
+  `target` float32[B, M, 5] (class, x1, y1, x2, y2; class -1: no box) is for those that train with it; most ignore it.
+* `loss(raw, target float32[B, M, 5])` -> float32[B], each picture's own loss, finite where a picture has no boxes;
+  M may be 0. Every parameter takes part in it, boxes or not.
+* `detections(raw)` -> boxes float32[B, Q, 4], scores float32[B, Q, K] in 0..1.
+* `nms`: the IoU above which, within a class, the lower score is left out; None where the network needs none.
+* `heads`, where it is there: the names of the layers that start anew with other classes than a pretrained model's;
+  `bfloat16_on_cpu`, where it is true: `precision: auto` is that on processors that compute in it; `pixels`, where it
+  is not None: the mean and deviation of each channel that its pictures are normalized by, in place of the rows' own.
+
+A preprocessor of pictures that moves pixels and is for detection too returns an object that has, besides `__call__`,
+`place(width, height)` -> (scale_x, scale_y, dx, dy): pixel x of such a picture goes to x * scale_x + dx; and
+`size(width, height)`, the (width, height) of its result.
+
+An augmentation of pictures that moves pixels and is for detection too returns an object that has, besides `__call__`,
+`boxed(images, boxes float32[N, M, 5], real)` -> (images, boxes), see `training.scenes.Scenes`.
+
 The keyword-only options, with their annotations and defaults, are the item's schema.
 
 A function with a decorator in a notebook's cell (or in the script that runs) is found by its name without any entry
@@ -75,6 +95,18 @@ class ImageInputs:
     channels: int
     height: int
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionInputs:
+    """What a detector is built for: `forward(x)`, float32[batch, channels, height, width], normalized."""
+
+    channels: int
+    height: int
+    width: int
+    # The 5, 25, 50, 75 and 95 % quantiles of sqrt(box area) over the training boxes, in pixels of these pictures; ()
+    # where there are no boxes. A detector's defaults may follow them.
+    sizes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

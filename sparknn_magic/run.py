@@ -90,7 +90,7 @@ def train(
             done.update(exported["parity"])
         with stage(tell, "evaluate") as done:
             meta = _evaluate(checked, prepared, meta, partial, Path(job.folder) / "report.html")
-            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "rows")}
+            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "map50", "rows")}
             done.update(figure=checked.task.figure, **told)
     return _published(checked, meta, job)
 

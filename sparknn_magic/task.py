@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
     from sparknn_magic.training.job import TrainJob
@@ -25,6 +26,9 @@ class Task(ABC):
     """One kind of problem."""
 
     default_loss: str = ""  # the loss of a cell that names none
+    own_loss: bool = False  # the architectures bring their loss: a cell names none
+    # What a cell of this task has where it says nothing, as it would write it: {"train": {"batch_size": 16}}.
+    defaults: Mapping[str, Any] = {}
     figure: str = "accuracy"  # what an epoch reports beside the loss: train_accuracy, validation_accuracy
     measure: str = "sparknn_magic.training.figures:accuracy"  # builds the function that computes it
     lower: bool = False  # less of the figure is better
@@ -100,6 +104,10 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metrics of predictions beside their true values, by Spark."""
+
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples | None":
+        """Return a few labelled rows with their predictions, for people to look at; None: the task has no such."""
+        return None
 
     @abstractmethod
     def report(self, path: "Path", predictions: "DataFrame", meta: Mapping[str, Any]) -> None:

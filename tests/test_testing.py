@@ -9,7 +9,7 @@ from sparknn_magic import registry
 from sparknn_magic.cli import main
 from sparknn_magic.errors import PluginError, UnknownName
 from sparknn_magic.testing import check_plugin
-from tests.broken_plugins import architectures, general, layers, others, preprocessors, texts, training
+from tests.broken_plugins import architectures, detectors, general, layers, others, preprocessors, texts, training
 
 KINDS = ["layer", "preprocessor", "tokenizer", "augmentation", "loss", "optimizer", "schedule", "sample", "task"]
 BUILT_IN = [
@@ -29,15 +29,19 @@ SMALL = {
     "resnet9": {"width": 8},
     "resnet_mlp": {"width": 16, "depth": 1},
     "text_transformer": {"dim": 16, "depth": 1, "heads": 2},
+    "centernet": {"width": 8, "channels": 16},
+    "fcos": {"width": 8, "channels": 16},
     "vgg-small": {"width": 8},
     "vit-tiny": {"dim": 48, "depth": 2},
-} | {
-    name: {"layers": 1, "width": 32, "heads": 2}
-    for name in ("bert", "distilbert", "electra", "minilm", "modernbert", "roberta")
 }
+BRIDGED = {"layers": 1, "width": 32, "heads": 2}
+SMALL |= dict.fromkeys(("bert", "distilbert", "electra", "minilm", "modernbert", "roberta"), BRIDGED)
+DETRS = ("conditional_detr", "d_fine", "deformable_detr", "deim_v2", "rt_detr_v2")
+SMALL |= dict.fromkeys(DETRS, BRIDGED | {"layers": 2, "queries": 8, "backbone": 8})
+SMALL["yolos"] = BRIDGED | {"queries": 8}
 BROKEN = [
     pair
-    for module in (general, architectures, layers, preprocessors, texts, training, others)
+    for module in (general, architectures, detectors, layers, preprocessors, texts, training, others)
     for pair in module.FAULTS
 ]
 

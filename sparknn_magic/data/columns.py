@@ -1,6 +1,6 @@
 """The columns that an experiment names, found in a frame and checked by type."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -17,10 +17,11 @@ from pyspark.sql.types import (
 )
 
 from sparknn_magic.data.job import check_image_type
-from sparknn_magic.errors import DataError, SparkNNError, did_you_mean
+from sparknn_magic.errors import DataError, SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec.experiment import Experiment
 
 KEPT = ("split", "row", "label", "image", "numbers", "codes", "error")  # columns of prepared rows
+BOXES = dict.fromkeys(("boxes", "labels", "format", "units", "bad_boxes"), "object-detection")  # keys under `data`
 WHOLE_NUMBERS = ("tinyint", "smallint", "int", "bigint")
 
 
@@ -89,16 +90,44 @@ def find_columns(frame: DataFrame, experiment: Experiment, source: str) -> Colum
 
     Raises: DataError with the place in the cell.
     """
-    data = experiment.data
-    image = find_column(frame, data.image, experiment, source, "image")
-    label = find_column(frame, data.label, experiment, source, "label")
-    types = {name: frame.schema[name].dataType for name in (image, label)}
+    image = find_column(frame, experiment.data.image, experiment, source, "image")
+    label = find_column(frame, experiment.data.label, experiment, source, "label")
+    kind, held = check_image(frame, image, experiment, source)
+    return Columns(image, label, kind, held, check_classes(frame, label, experiment, source))
+
+
+def check_image(frame: DataFrame, image: str, experiment: Experiment, source: str) -> tuple[str, str]:
+    """Return how a column holds pictures ("encoded", ...) and its type, as Spark writes it. Raises: DataError."""
+    held = frame.schema[image].dataType.simpleString()
     try:
-        kind = check_image_type(types[image].simpleString(), shape=data.shape, column=image)
+        return check_image_type(held, shape=experiment.data.shape, column=image), held
     except DataError as error:
         raise rows_error(experiment, source, error.message, error.hint) from error
-    whole = check_classes(frame, label, experiment, source)
-    return Columns(image, label, kind, types[image].simpleString(), whole)
+
+
+def check_same_pictures(
+    experiment: Experiment, train: tuple[str, str], validation: tuple[str, str], image: str
+) -> None:
+    """Raise DataError where the pictures of two sources cannot stand in one column.
+
+    Of both: how they hold pictures, and the type of their column; `image` is that of data.validation.
+    """
+    (ours, ours_type), (theirs, theirs_type) = train, validation
+    floats = [any(word in kind for word in ("float", "double")) for kind in (ours_type, theirs_type)]
+    if ours != theirs or (ours_type != theirs_type and (floats[0] != floats[1] or ours == "struct")):
+        message = f"column '{image}' of data.validation is {theirs_type[:80]}, and {ours_type[:80]} in data.train."
+        raise rows_error(experiment, "validation", message, "Both sources must hold their pictures in the same way.")
+
+
+def refuse_keys(experiment: Experiment, others: Mapping[str, str], instead: str) -> None:
+    """Raise SpecError where the cell says of its data what only other tasks have.
+
+    `others` are keys under `data` and what they are for; `instead` ends the error's sentence.
+    """
+    for name, words in others.items():
+        if experiment.where("data", name):
+            message = f"data.{name} is for {words}; {instead}"
+            raise experiment.error(("data", name), message, key=True, kind=SpecError)
 
 
 def find_numbers(frame: DataFrame, wanted: Sequence[str], experiment: Experiment, source: str) -> list[str]:

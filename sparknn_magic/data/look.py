@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.columns import column, rows_error
-from sparknn_magic.data.plan import Plan, RowsPlan
+from sparknn_magic.data.plan import PicturePlan, Plan, RowsPlan
 from sparknn_magic.data.sources import FOLDER_COLUMNS
 from sparknn_magic.data.splits import SPLITS, TEST
 from sparknn_magic.data.worker import picture_header
@@ -43,6 +43,11 @@ class Headers:
     width: tuple[int, int]
     colour: bool
 
+    @property
+    def seconds(self) -> float:
+        """What one core takes to decode and resize a picture; a rough guess."""
+        return PICTURE_SECONDS + PIXEL_SECONDS * self.height[1] * self.width[1]
+
 
 def inspect(plan: Plan) -> Inspected:
     """Find the classes of the training rows, and the size and channels that the steps give.
@@ -54,14 +59,13 @@ def inspect(plan: Plan) -> Inspected:
     rows = {name: sum(r[name] for r in labels) for name in SPLITS}
     check_splits(plan, rows)
     classes = find_classes(plan, labels)
-    headers = _headers(plan, labels)
-    each = PICTURE_SECONDS + PIXEL_SECONDS * headers.height[1] * headers.width[1]
+    headers = find_headers(plan, labels)
     return Inspected(
         inputs=find_inputs(plan, headers),
         classes=classes,
         rows=rows,
         partitions=1 + max(r.partition for r in labels),
-        seconds=(rows["train"] + rows["validation"]) * each,
+        seconds=headers.seconds * (rows["train"] + rows["validation"]),
     )
 
 
@@ -163,10 +167,14 @@ def find_classes(plan: RowsPlan, labels: list[Any]) -> tuple[str, ...]:
     return tuple(sorted(classes, key=(lambda s: (int(s), s)) if plan.whole_labels else None))
 
 
-def _headers(plan: Plan, labels: list[Any]) -> Headers:
-    sized = [r for r in labels if r.h0 is not None]
+def find_headers(plan: PicturePlan, seen: list[Any]) -> Headers:
+    """Return the range of the pictures' sizes; `seen` has rows with h0, h1, w0, w1, channels and error.
+
+    Raises: DataError where no row has a picture.
+    """
+    sized = [r for r in seen if r.h0 is not None]
     if not sized:
-        reason = next((r.error for r in labels if r.error), "every value is null")
+        reason = next((r.error for r in seen if r.error), "every value is null")
         message = f"no value of column '{plan.experiment.data.image}' is a picture: {reason}."
         raise rows_error(plan.experiment, "train", message)
     return Headers(
@@ -176,7 +184,7 @@ def _headers(plan: Plan, labels: list[Any]) -> Headers:
     )
 
 
-def find_inputs(plan: Plan, headers: Headers) -> ImageInputs:
+def find_inputs(plan: PicturePlan, headers: Headers) -> ImageInputs:
     """Return the size and channels that the steps give, by sending blank pictures through them.
 
     Raises: DataError where pictures of several sizes stay so, or where the steps refuse them.

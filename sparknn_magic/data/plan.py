@@ -9,7 +9,16 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparknn_magic.data.columns import Columns, column, find_columns, find_numbers, rows_error
+from sparknn_magic.data.columns import (
+    BOXES,
+    Columns,
+    check_same_pictures,
+    column,
+    find_columns,
+    find_numbers,
+    refuse_keys,
+    rows_error,
+)
 from sparknn_magic.data.identity import identity
 from sparknn_magic.data.sources import open_source
 from sparknn_magic.data.splits import SPLITS, TRAIN, VALIDATION, key_columns, picture, split_columns, split_of
@@ -51,17 +60,23 @@ class RowsPlan:
 
 
 @dataclass(frozen=True)
-class Plan(RowsPlan):
-    """Rows of pictures and how they are to be prepared."""
+class PicturePlan(RowsPlan):
+    """Rows of pictures, with whatever is learnt of them."""
 
-    rows: DataFrame  # split int, row long, label string, image, extra array<double>; not the test source's
-    steps: tuple[Part, ...]
-    extra: tuple[str, ...] = ()  # numeric columns of the row that the loss reads, as it names them
+    rows: DataFrame  # split int, row long, image, and what is learnt; not the test source's
+    steps: tuple[Part, ...]  # preprocessors of one picture
 
     @property
     def shape(self) -> tuple[int, ...] | None:
         """[height, width, channels] of raw pixels."""
         return self.experiment.data.shape
+
+
+@dataclass(frozen=True)
+class Plan(PicturePlan):
+    """Rows of pictures with a class each: `rows` has label string and extra array<double> too."""
+
+    extra: tuple[str, ...] = ()  # numeric columns of the row that the loss reads, as it names them
 
     def preparation(self) -> list[Any]:
         """Return the shape of raw pixels, the steps and the extra columns."""
@@ -74,6 +89,7 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
 
     `names` are the notebook's DataFrames. Raises: SpecError or DataError with the place in the cell.
     """
+    refuse_keys(experiment, BOXES, "the column of what is learnt is named by `label`.")
     applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved, experiment.data.image)
     frames = applied.frames
     columns = {name: find_columns(frame, experiment, name) for name, frame in frames.items()}
@@ -82,7 +98,8 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
     used = {name: find_numbers(frame, resolved.loss.columns, experiment, name) for name, frame in frames.items()}
     rows = _standard(source, split, columns["train"], used["train"])
     if "validation" in frames:
-        _check_same_kind(experiment, columns)
+        ours, theirs = columns["train"], columns["validation"]
+        check_same_pictures(experiment, (ours.kind, ours.type), (theirs.kind, theirs.type), theirs.image)
         others = _standard(frames["validation"], F.lit(VALIDATION), columns["validation"], used["validation"])
         rows = rows.unionAll(others)
     used["train"] = [*used["train"], *key_columns(source, experiment), *split_columns(source, experiment)]
@@ -136,17 +153,6 @@ def _opened(spark: SparkSession, experiment: Experiment, name: str, names: Itera
             "Write the stream to a table and train on that; a stream can be predicted on.",
         )
     return frame
-
-
-def _check_same_kind(experiment: Experiment, columns: dict[str, Columns]) -> None:
-    """Raise DataError where the pictures of the two sources cannot stand in one column."""
-    ours, theirs = columns["train"], columns["validation"]
-    floats = [any(word in found.type for word in ("float", "double")) for found in (ours, theirs)]
-    if ours.kind != theirs.kind or (ours.type != theirs.type and (floats[0] != floats[1] or ours.kind == "struct")):
-        message = (
-            f"column '{theirs.image}' of data.validation is {theirs.type[:80]}, and {ours.type[:80]} in data.train."
-        )
-        raise rows_error(experiment, "validation", message, "Both sources must hold their pictures in the same way.")
 
 
 def _standard(frame: DataFrame, split: Column, columns: Columns, extra: list[str]) -> DataFrame:

@@ -1,5 +1,6 @@
 """Source rows -> shards of pixels and of their sums. Runs on executors, like `worker.py`, which it uses."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.compute as pc
 
 from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.worker import image_reader
+from sparknn_magic.plugin import DetectionInputs, ImageInputs
 
 SHARDS = (
     "split int, row long, label int, image binary, error string, "
@@ -33,29 +35,40 @@ def shard_batches(batches: Iterator[pa.RecordBatch], job: PrepareJob) -> Iterato
         steps=job.steps, height=inputs.height, width=inputs.width, channels=inputs.channels, shape=job.shape
     )
     classes = pa.array(job.classes, pa.string())
-    size = inputs.height * inputs.width * inputs.channels
-    rows = min(MICRO_ROWS, max(1, MICRO_BATCH // size))
+    for batch in micro_batches(batches, inputs):
+        pictures = read(batch.column("image"))
+        label = pc.index_in(batch.column("label"), value_set=classes)
+        errors = _errors(pictures.errors, batch.column("label"), label)
+        keep = np.array([error is None for error in errors], bool)
+        image, total, squares = pixel_columns(pictures.pixels[keep[pictures.rows]], keep)
+        split = np.where(keep, batch.column("split").to_numpy(), DROPPED).astype(np.int32)
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array(split),
+                batch.column("row"),
+                label,
+                image,
+                pa.array(errors, pa.string()),
+                total,
+                squares,
+                batch.column("extra"),
+            ],
+            names=["split", "row", "label", "image", "error", "total", "squares", "extra"],
+        )
+
+
+def micro_batches(batches: Iterator[pa.RecordBatch], inputs: ImageInputs | DetectionInputs) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in batches whose decoded pictures are of some MB."""
+    rows = min(MICRO_ROWS, max(1, MICRO_BATCH // (inputs.height * inputs.width * inputs.channels)))
     for whole in batches:
         for start in range(0, whole.num_rows, rows):
-            batch = whole.slice(start, rows)
-            pictures = read(batch.column("image"))
-            label = pc.index_in(batch.column("label"), value_set=classes)
-            errors = _errors(pictures.errors, batch.column("label"), label)
-            keep = np.array([error is None for error in errors], bool)
-            pixels = pictures.pixels[keep[pictures.rows]]
-            split = np.where(keep, batch.column("split").to_numpy(), DROPPED).astype(np.int32)
-            yield pa.RecordBatch.from_arrays(
-                [
-                    pa.array(split),
-                    batch.column("row"),
-                    label,
-                    _spread(pixels.reshape(len(pixels), size), keep, pa.binary()),
-                    pa.array(errors, pa.string()),
-                    *(_spread(sums, keep, _LONGS) for sums in pixel_sums(pixels)),
-                    batch.column("extra"),
-                ],
-                names=["split", "row", "label", "image", "error", "total", "squares", "extra"],
-            )
+            yield whole.slice(start, rows)
+
+
+def pixel_columns(pixels: np.ndarray, keep: np.ndarray) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return the columns image, total and squares: pictures uint8[kept, h, w, c] where `keep` holds, else null."""
+    flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
+    return _spread(flat, keep, pa.binary()), *(_spread(sums, keep, _LONGS) for sums in pixel_sums(pixels))
 
 
 def _errors(errors: list[str | None], labels: pa.Array, known: pa.Array) -> list[str | None]:

@@ -4,18 +4,21 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from py4j.protocol import Py4JError
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparknn_magic import cluster
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SparkNNError, did_you_mean
-from sparknn_magic.spec.models import Source
+from sparknn_magic.spec.models import BOX_KINDS, Source
 
 FOLDER_COLUMNS = ["path", "image", "label"]  # of `read_image_folder`
+BOX_COLUMNS = ["image", "boxes", "labels", "key"]  # of `data.boxes.formats`
+FILE_COLUMNS = "path string, modificationTime timestamp, length bigint, content binary"  # of Spark's binaryFile
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "gif")
 SPARK_ERRORS = (PySparkException, Py4JError)  # a classic session passes some of Java's errors on as py4j gives them
 Fail = Callable[..., SparkNNError]  # (message, hint=) -> an error with the source's place in the cell
@@ -48,7 +51,11 @@ def _open(spark: SparkSession, source: Source, fail: Fail, names: Iterable[str])
         return _frame(source, fail)
     if source.kind == "frame":
         raise fail(f"there is no DataFrame named '{value}' here.{did_you_mean(value, names)}")
-    kind = _guess(value) if source.kind == "auto" else source.kind
+    if source.kind in BOX_KINDS:
+        from sparknn_magic.data.boxes.formats import open_annotated
+
+        return open_annotated(spark, source, fail)
+    kind = kind_of(source)
     if kind == "sql":
         return _query(spark, source, fail)
     if kind == "path":
@@ -65,6 +72,11 @@ def _frame(source: Source, fail: Fail) -> DataFrame:
             hint=f"spark.createDataFrame({source.value}) makes one.",
         )
     return found
+
+
+def kind_of(source: Source) -> str:
+    """Return how a source is read: "sql", "table", "path" and so on; a bare text says it by its form."""
+    return _guess(source.value) if source.kind == "auto" else source.kind
 
 
 def is_query(text: str) -> bool:
@@ -106,24 +118,34 @@ def _table(spark: SparkSession, name: str, names: Iterable[str], fail: Fail) -> 
 
 
 def _path(spark: SparkSession, text: str, kind: str, fail: Fail) -> DataFrame:
-    scheme = _SCHEME.match(text)
-    local = Path(re.sub(r"^file:/+", "/", text, flags=re.IGNORECASE)).expanduser()
-    here = (scheme is None or scheme[1].lower() == "file") and local.exists()
-    where = text
-    if here:  # Spark would look below the folder that it was started in, and take [ and * for patterns
-        where = ("file://" if cluster.is_local(spark) else "") + escape_glob(os.path.abspath(local))
+    where, local, here = located(spark, text)
     try:
         if not here:
             # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.
-            _files(spark, "*").load([where, where]).schema  # noqa: B018
+            read_files(spark, "*").load([where, where]).schema  # noqa: B018
         if kind == "auto":
             kind = _local_kind(local, fail) if here else _remote_kind(spark, where)
         return spark.read.parquet(where) if kind == "parquet" else read_image_folder(spark, where)
     except AnalysisException as error:
         if error.getCondition() != "PATH_NOT_FOUND":
             raise
-    near = [path.name for path in local.parent.iterdir()] if scheme is None and local.parent.is_dir() else []
-    raise fail(f"there is no file or folder '{text}'.{did_you_mean(local.name, near)}")
+    raise no_path(text, local, fail)
+
+
+def located(spark: SparkSession, text: str) -> tuple[str, Path, bool]:
+    """Return where Spark finds a path, the same as one of this machine, and whether it is there."""
+    scheme = _SCHEME.match(text)
+    local = Path(re.sub(r"^file:/+", "/", text, flags=re.IGNORECASE)).expanduser()
+    if not ((scheme is None or scheme[1].lower() == "file") and local.exists()):
+        return text, local, False
+    # Spark would look below the folder that it was started in, and take [ and * for patterns.
+    return ("file://" if cluster.is_local(spark) else "") + escape_glob(os.path.abspath(local)), local, True
+
+
+def no_path(text: str, local: Path, fail: Fail) -> SparkNNError:
+    """Return the error for a path that is not there, with the nearest one."""
+    near = [path.name for path in local.parent.iterdir()] if not _SCHEME.match(text) and local.parent.is_dir() else []
+    return fail(f"there is no file or folder '{text}'.{did_you_mean(local.name, near)}")
 
 
 def _local_kind(path: Path, fail: Fail) -> str:
@@ -146,27 +168,39 @@ def _local_kind(path: Path, fail: Fail) -> str:
 def _remote_kind(spark: SparkSession, path: str) -> str:
     if path.rstrip("/").endswith(".parquet"):
         return "parquet"
-    tables = _files(spark, "*.parquet").load(path).select("path").limit(1)
+    tables = read_files(spark, "*.parquet").load(path).select("path").limit(1)
     return "parquet" if tables.collect() else "images"
 
 
-def read_image_folder(spark: SparkSession, path: str) -> DataFrame:
+def read_image_folder(spark: SparkSession, path: str, *, stream: bool = False) -> DataFrame:
     """Return (path, image: the file's bytes, label: the name of its folder) for every picture below `path`.
+
+    A `stream` has those that arrive there later too.
 
     Pictures that lie directly in `path` have a null label. As everywhere in Spark, files and folders whose names begin
     with . or _ are not seen, and [ ] { } * ? in the path are patterns (see `escape_glob`).
     """
-    anycase = ("".join(f"[{c}{c.upper()}]" for c in suffix) for suffix in SUFFIXES)
-    files = _files(spark, f"*.{{{','.join(anycase)}}}").load(path)
+    files = picture_files(spark, path, stream=stream)
     folder = F.regexp_replace("path", r"/[^/]*$", "")
-    label = F.element_at(F.split(folder, "/"), -1)
-    root = re.sub(r"\\(.)", r"\1", _SCHEME.sub("/", path)).rstrip("/")
-    return files.select("path", F.col("content").alias("image"), F.when(~folder.endswith(root), label).alias("label"))
+    label = F.when(~folder.endswith(root_of(path)), F.element_at(F.split(folder, "/"), -1))
+    return files.select("path", F.col("content").alias("image"), label.alias("label"))
 
 
-def _files(spark: SparkSession, names: str) -> DataFrameReader:
-    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    return reader.option("pathGlobFilter", names)
+def picture_files(spark: SparkSession, path: str, *, stream: bool = False) -> DataFrame:
+    """Return `FILE_COLUMNS` of every picture below `path`, which is a pattern as above."""
+    anycase = ("".join(f"[{c}{c.upper()}]" for c in suffix) for suffix in SUFFIXES)
+    return read_files(spark, f"*.{{{','.join(anycase)}}}", stream=stream).load(path)
+
+
+def root_of(path: str) -> str:
+    """Return how a path that Spark reads from begins in the column `path` of its files, without the scheme."""
+    return re.sub(r"\\(.)", r"\1", _SCHEME.sub("/", path)).rstrip("/")
+
+
+def read_files(spark: SparkSession, names: str, *, stream: bool = False) -> Any:
+    """Return a reader of whole files; that of a stream must be told the columns."""
+    reader = spark.readStream.schema(FILE_COLUMNS) if stream else spark.read
+    return reader.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", names)
 
 
 def escape_glob(path: str) -> str:

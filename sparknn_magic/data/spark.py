@@ -6,11 +6,11 @@ Nothing is collected but their aggregates.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparknn_magic import cluster
@@ -18,11 +18,11 @@ from sparknn_magic.data import look
 from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
 from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.look import Inspected
-from sparknn_magic.data.plan import Plan, plan
+from sparknn_magic.data.plan import PicturePlan, Plan, plan
 from sparknn_magic.data.shards import DROPPED, SHARDS, shard_batches
-from sparknn_magic.data.sources import FOLDER_COLUMNS
+from sparknn_magic.data.sources import BOX_COLUMNS, FOLDER_COLUMNS
 from sparknn_magic.data.splits import SPLITS, TEST, TRAIN, VALIDATION
-from sparknn_magic.plugin import ImageInputs
+from sparknn_magic.plugin import DetectionInputs, ImageInputs
 
 __all__ = [
     "TEST",
@@ -37,6 +37,7 @@ __all__ = [
     "sample_rows",
 ]
 
+P = TypeVar("P", bound=PicturePlan)
 TASK_SECONDS = 1.0  # of work; less is not worth a task of its own
 TASK_FILES = 256  # of a folder's pictures; Spark itself gives a task some thirty
 
@@ -70,7 +71,7 @@ def inspect(plan: Plan) -> Inspected:
     Raises: DataError where rows are missing, or are not what a classifier can be trained on.
     """
     with spark_says(plan.experiment):
-        return look.inspect(_with_larger_tasks(plan))
+        return look.inspect(with_larger_tasks(plan))
 
 
 def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
@@ -81,7 +82,7 @@ def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
     """
 
     def make(uri: str) -> dict[str, Any]:
-        whole = _with_larger_tasks(plan)
+        whole = with_larger_tasks(plan)
         found = look.inspect(whole)
         _write(whole, found, uri)
         return _summarize(whole, found, uri)
@@ -91,9 +92,9 @@ def prepare(plan: Plan, folder: str, *, fresh: bool = False) -> Prepared:
         return _from_meta(uri, meta, plan.extra, reused=reused)
 
 
-def _with_larger_tasks(plan: Plan) -> Plan:
+def with_larger_tasks(plan: P) -> P:
     """Let a task take more of a folder's files: starting one costs as much as decoding a dozen pictures."""
-    if [name for name, _ in plan.columns] != FOLDER_COLUMNS:
+    if [name for name, _ in plan.columns] not in (FOLDER_COLUMNS, BOX_COLUMNS):
         return plan
     files = sum(frame.select(F.lit(1)).count() for frame, _ in plan.sources)
     tasks = max(2 * (cluster.slots(plan.spark) or 1), files // TASK_FILES)
@@ -106,42 +107,57 @@ def _write(plan: Plan, found: Inspected, uri: str) -> None:
     def shard(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return shard_batches(batches, job)
 
+    spread(plan, found.seconds, found.partitions).mapInArrow(shard, SHARDS).write.mode("overwrite").parquet(uri)
+
+
+def spread(plan: PicturePlan, seconds: float, partitions: int) -> DataFrame:
+    """Return the rows that are to be prepared, in enough tasks for a work of so many seconds on one core."""
     rows = plan.rows.where(F.col("split") != TEST)
-    tasks = int(found.seconds / TASK_SECONDS)
-    if tasks > found.partitions:  # one small file, say, that one core would decode alone
+    tasks = int(seconds / TASK_SECONDS)
+    if tasks > partitions:  # one small file, say, that one core would decode alone
         tasks = min(tasks, cluster.slots(plan.spark) or 1)
-    if tasks > found.partitions:
-        rows = rows.repartition(tasks, "row")
-    rows.mapInArrow(shard, SHARDS).write.mode("overwrite").parquet(uri)
+    return rows.repartition(tasks, "row") if tasks > partitions else rows
 
 
 def _summarize(plan: Plan, found: Inspected, uri: str) -> dict[str, Any]:
     """Add up the shards' rows and the sums of their training pixels."""
-    channels = range(found.inputs.channels)
-    totals = [(f"{name}{c}", F.col(name)[c]) for c in channels for name in ("total", "squares")]
     counted = (
         read_shards(plan.spark, uri, SHARDS)
         .groupBy("split", "label", "error")
-        .agg(F.count(F.lit(1)).alias("n"), *(F.sum(value.cast("decimal(38,0)")).alias(name) for name, value in totals))
+        .agg(F.count(F.lit(1)).alias("n"), *sums_of_pixels(found.inputs.channels))
         .collect()
     )
     rows = {name: sum(r.n for r in counted if r.split == SPLITS[name]) for name in ("train", "validation")}
     dropped = reasons((r.error, r.n) for r in counted if r.split == DROPPED)
     check_left(plan.experiment, found.rows, rows, dropped)
     training = [r for r in counted if r.split == TRAIN]
-    pixels = rows["train"] * found.inputs.height * found.inputs.width
-    moments = [
-        _moments(pixels, *(sum(int(r[f"{n}{c}"]) for r in training) for n in ("total", "squares"))) for c in channels
-    ]
     return {
         "inputs": asdict(found.inputs),
         "classes": list(found.classes),
-        "mean": [mean for mean, _ in moments],
-        "std": [std for _, std in moments],
+        **pixel_statistics(training, found.inputs),
         "rows": rows,
         "dropped": dropped,
         "class_rows": {name: sum(r.n for r in training if r.label == i) for i, name in enumerate(found.classes)},
     }
+
+
+def sums_of_pixels(channels: int) -> list[Column]:
+    """Return aggregates of shards for `pixel_statistics`."""
+    totals = [(f"{name}{c}", F.col(name)[c]) for c in range(channels) for name in ("total", "squares")]
+    return [F.sum(value.cast("decimal(38,0)")).alias(name) for name, value in totals]
+
+
+def pixel_statistics(training: list[Any], inputs: ImageInputs | DetectionInputs) -> dict[str, list[float]]:
+    """Return mean and std of each channel's pixels in 0..1.
+
+    `training` are rows of `sums_of_pixels` over the training rows, `n` rows each.
+    """
+    pixels = sum(r.n for r in training) * inputs.height * inputs.width
+    moments = [
+        _moments(pixels, *(sum(int(r[f"{name}{c}"]) for r in training) for name in ("total", "squares")))
+        for c in range(inputs.channels)
+    ]
+    return {"mean": [mean for mean, _ in moments], "std": [std for _, std in moments]}
 
 
 def _moments(n: int, total: int, squares: int) -> tuple[float, float]:

@@ -37,6 +37,7 @@ class Pictures:
 
     pixels: np.ndarray  # uint8[readable, height, width, channels], C-contiguous
     rows: np.ndarray  # int64[readable]: the positions of the readable rows in the array, ascending
+    sizes: np.ndarray  # int64[readable, 2]: width and height of each upright picture, before the steps
     errors: list[str | None]  # one for each of the n rows: None where it was read, else a short reason
 
     @property
@@ -65,25 +66,29 @@ def image_reader(
         block = _whole_block(present, kind, shape)
         if block is not None and not built and block.shape[1:3] == size[:2] and block.shape[3] in (1, channels):
             pixels = np.repeat(block, channels, axis=3) if block.shape[3] != channels else np.ascontiguousarray(block)
+            sizes = np.full((len(rows), 2), (width, height))
             reasons: dict[int, str] = {}
         else:
-            pixels, rows, reasons = _read_each(_images(present, kind, shape, block), rows, built, size)
-        return Pictures(pixels, rows, _errors(len(array), rows, reasons))
+            pixels, rows, sizes, reasons = _read_each(_images(present, kind, shape, block), rows, built, size)
+        return Pictures(pixels, rows, sizes, _errors(len(array), rows, reasons))
 
     return read
 
 
-def map_pictures(array: pa.Array, make: Callable[[int, Image.Image], T]) -> list[T | None]:
+def map_pictures(
+    array: pa.Array, make: Callable[[int, Image.Image], T], shape: Sequence[int] | None = None
+) -> list[T | None]:
     """Return `make(position, picture)` for each of n values, the picture of mode L or RGB; None where there is none.
 
+    With `shape` the column holds raw pixels of that shape.
     Raises: DataError where a column of that type holds no pictures.
     """
     found: list[T | None] = [None] * len(array)
     if pa.types.is_null(array.type):
         return found
-    kind = image_kind(array.type)
+    kind = image_kind(array.type, shape)
     present, rows = _present(array)
-    images = _images(present, kind, None, _whole_block(present, kind, None))
+    images = _images(present, kind, shape, _whole_block(present, kind, shape))
     with without_remarks():
         for position, image in zip(rows.tolist(), images, strict=True):
             with suppress(UnreadableError):
@@ -192,19 +197,22 @@ def _read_each(
     positions: np.ndarray,
     steps: Sequence[tuple[str, Step]],
     size: tuple[int, int, int],
-) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-    """Return the pixels of the readable rows, their positions, and the other rows' reasons by position."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, str]]:
+    """Return the pixels of the readable rows, their positions and sizes, and the other rows' reasons by position."""
     pixels = np.empty((len(positions), *size), np.uint8)
     rows: list[int] = []
+    sizes: list[tuple[int, int]] = []
     reasons: dict[int, str] = {}
     with without_remarks():
-        for position, image in zip(positions.tolist(), images, strict=True):
+        for position, load in zip(positions.tolist(), images, strict=True):
             try:
-                pixels[len(rows)] = _finish(image(), steps, size)
+                image = load()
+                pixels[len(rows)] = _finish(image, steps, size)
                 rows.append(position)
+                sizes.append(image.size)
             except UnreadableError as error:
                 reasons[position] = str(error)
-    return pixels[: len(rows)], np.array(rows, np.int64), reasons
+    return pixels[: len(rows)], np.array(rows, np.int64), np.array(sizes, np.int64).reshape(-1, 2), reasons
 
 
 def _finish(image: Image.Image, steps: Sequence[tuple[str, Step]], size: tuple[int, int, int]) -> np.ndarray:

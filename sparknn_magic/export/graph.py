@@ -18,6 +18,7 @@ from safetensors.torch import load as safetensors_load
 from torch import Tensor, nn
 
 from sparknn_magic.errors import ExportError
+from sparknn_magic.export.translations import translations
 from sparknn_magic.training.job import TrainJob
 from sparknn_magic.training.network import Network, build_network
 
@@ -120,6 +121,7 @@ def export_onnx(
                 input_names=[f"input@{i}" for i in range(len(example))],
                 output_names=[f"output@{i}" for i in range(len(outputs))],
                 dynamic_shapes=axes,
+                custom_translation_table=translations(),
                 optimize=True,
             )
     except torch.onnx.OnnxExporterError as error:
@@ -129,12 +131,23 @@ def export_onnx(
             hint="Its forward must not branch on tensor values, nor on the size of the batch or of a text.",
         ) from error
     assert program is not None
+    _register_constants(program.model.graph)
     _give_names(program.model.graph, list(example), list(outputs))
     proto = program.model_proto
     proto.producer_name = PRODUCER
     onnx_metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     _strip_traces(proto)
     return save_checked(proto, path, onnx_metadata)
+
+
+def _register_constants(graph: Any) -> None:
+    """Put constants that the optimizer has made, where it joins two limits of a clip, among the graph's own."""
+    known = {*graph.inputs, *graph.initializers.values()}
+    for node in graph:
+        for value in node.inputs:
+            if value is not None and value.producer() is None and value not in known and value.const_value is not None:
+                graph.register_initializer(value)
+                known.add(value)
 
 
 def _give_names(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:

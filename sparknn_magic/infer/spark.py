@@ -22,14 +22,19 @@ import pyarrow as pa
 from sparknn_magic import cluster
 from sparknn_magic.bundle.folder import sha256
 from sparknn_magic.errors import DataError, SpecError, did_you_mean
+from sparknn_magic.infer.inside import unpacked
 from sparknn_magic.infer.job import MODES, InferJob
 from sparknn_magic.infer.worker import predict as score
+
+INSIDE_BYTES = 100 * 2**20  # of a function with its files: a Connect server takes messages of 128 MB
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 
-def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: bool = False) -> Any:
+def model_udf(
+    job: InferJob, file: str | Path, spark: "SparkSession", *, once: bool = False, inside: bool = False
+) -> Any:
     """Return the Spark function of a model: its input columns, in their order -> `job.result`.
 
     Of a classifier it takes one column more, where it is given: the least score of a prediction. One with a lower
@@ -42,10 +47,15 @@ def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: b
     Spark may move a filter on the result below the column that computes it, and so run the model twice. With `once`
     the function counts as nondeterministic, which Spark computes exactly where it stands: right for a new column of a
     frame. In SQL the default is right: there Spark computes equal calls in one SELECT once.
+
+    With `inside` the files travel in the function all the same: the streaming queries of a Connect session do not see
+    the session's files (Spark 4.3). Raises: SpecError where they are too large for that.
     """
     from pyspark import SparkFiles
     from pyspark.sql.functions import arrow_udf
 
+    if inside:
+        return _udf_of_bytes(job, Path(file), spark)
     name = ship(file, job.digest, spark)
     beside = [(option, Path(file).with_name(each)) for option, each in job.files]
     files = tuple((option, ship(path, sha256(path), spark)) for option, path in beside)
@@ -57,6 +67,27 @@ def model_udf(job: InferJob, file: str | Path, spark: "SparkSession", *, once: b
 
     function = arrow_udf(model, job.result)  # type: ignore[call-overload]  # its stubs know no struct as DDL
     return function.asNondeterministic() if once else function
+
+
+def _udf_of_bytes(job: InferJob, file: Path, spark: "SparkSession") -> Any:
+    """Return the function with the bytes of its files, which a worker writes beside each other when it first runs."""
+    from pyspark.sql.functions import arrow_udf
+
+    beside = {name: file.with_name(name).read_bytes() for _, name in job.files}
+    whole = {"model.onnx": file.read_bytes()} | beside
+    size = sum(map(len, whole.values()))
+    if size > INSIDE_BYTES:
+        raise SpecError(
+            f"a stream of a Spark Connect session takes models of at most {INSIDE_BYTES >> 20} MB; "
+            f"this one has {size >> 20} MB.",
+            hint="Run the stream in a classic session, such as with spark-submit.",
+        )
+    job = replace(job, path="model.onnx", threads=job.threads or cluster.task_cpus(spark))
+
+    def model(arrays: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        yield from score(arrays, job, unpacked(job.digest, whole))
+
+    return arrow_udf(model, job.result).asNondeterministic()  # type: ignore[call-overload]
 
 
 def ship(file: str | Path, digest: str, spark: "SparkSession") -> str:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
 from sparknn_magic.show.live import RunState
 from sparknn_magic.show.progress import Lines
+from sparknn_magic.show.stream import StreamState
 
 PATIENCE = 0.5  # seconds until the display appears: an error that comes sooner stands alone
 SECONDS = 0.5  # between two updates of the display
@@ -24,10 +25,26 @@ class Rendered:
         return {"text/html": self.html, "text/plain": self.text}
 
 
-class LiveDisplay:
+class State(Protocol):
+    """What has been heard so far, and how it looks."""
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Take in one event."""
+
+    def interrupt(self) -> None:
+        """Note that the user has ended it."""
+
+    def text(self) -> str:
+        """Return it as text."""
+
+    def html(self) -> str:
+        """Return it as HTML."""
+
+
+class Followed:
     """A listener that keeps one display up to date. Everything here runs in the kernel's main thread."""
 
-    def __init__(self, state: RunState):
+    def __init__(self, state: State):
         self.state = state
         self.handle: Any = None
         self.last = time.monotonic() + PATIENCE - SECONDS
@@ -40,11 +57,6 @@ class LiveDisplay:
         """Draw, if it is time; called often."""
         if time.monotonic() - self.last >= SECONDS:
             self._draw(Rendered(self.state.html(), self.state.text()))
-
-    def finish(self, model: Any) -> None:
-        """Put the result in the progress's place, so that a saved notebook shows it."""
-        html = model._repr_html_() + self.state.summary_html(model.history)
-        self._draw(Rendered(html, f"{self.state.text()}\n\n{model!r}"))
 
     def replace(self, result: Any) -> None:
         """Put a result in the progress's place that says all there is to say."""
@@ -63,6 +75,17 @@ class LiveDisplay:
             self.handle = display(content, display_id=True)
         else:
             self.handle.update(content)
+
+
+class LiveDisplay(Followed):
+    """The display of a training."""
+
+    state: RunState
+
+    def finish(self, model: Any) -> None:
+        """Put the result in the progress's place, so that a saved notebook shows it."""
+        html = model._repr_html_() + self.state.summary_html(model.history)
+        self._draw(Rendered(html, f"{self.state.text()}\n\n{model!r}"))
 
 
 class LineDisplay(Lines):
@@ -91,6 +114,11 @@ def sweep_progress(shell: InteractiveShell, name: str) -> LiveDisplay | LineDisp
     stages = dict.fromkeys(("check", "prepare", "train"), "wait")
     state = RunState(name, doing="looking for a learning rate for", stages=stages, total=1)
     return LiveDisplay(state) if hasattr(shell, "kernel") else LineDisplay()
+
+
+def stream_progress(shell: InteractiveShell) -> Followed | LineDisplay:
+    """Return what follows a stream that has been started."""
+    return Followed(StreamState()) if hasattr(shell, "kernel") else LineDisplay()
 
 
 def show(html: str, text: str) -> None:

@@ -1,5 +1,7 @@
 """`%sparknn` and `%%sparknn`: read the line, call the function that scripts call, bind a name. No logic of its own."""
 
+import contextlib
+import re
 from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from sparknn_magic.model import Model
 
 SHOWN_ROWS = 5
+FOLLOWED = 30.0  # seconds that a cell follows a stream it has started, at most
 PLAIN_TYPES = ("string", "int", "bigint", "smallint", "tinyint", "double", "float", "boolean", "date", "timestamp")
 
 # What is shown of a prediction's fields; the main one stands under "prediction".
@@ -26,10 +29,11 @@ SHOWN_FIELDS = {
     "embedding": "concat(size(prediction.embedding), ' numbers: ', array_join(transform("
     "slice(prediction.embedding, 1, 2), x -> format_number(x, 4)), ', '), ', ...')",
     "entities": "array_join(transform(prediction.entities, e -> concat(e.text, ' (', e.label, ')')), ', ')",
+    "objects": "array_join(transform(prediction.objects, o -> concat(o.label, ' ', format_number(o.score, 2))), ', ')",
     "score": "round(double(prediction.score), 4)",
     "error": "prediction.error",
 }
-MAIN_FIELDS = ("label", "prediction", "embedding", "entities")
+MAIN_FIELDS = ("label", "prediction", "embedding", "entities", "objects")
 
 
 class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
@@ -113,6 +117,15 @@ class SparkNNMagics(Magics):
         view.replace(found)
 
     def _predict(self, line: Line, body: str) -> None:
+        if "--stream" in line.flags:
+            self._stream(line, body)
+            return
+        lost = [word for word in ("--once", "--checkpoint") if word in (*line.flags, *line.options)]
+        if lost:
+            raise SpecError(f"predict: {lost[0]} is for a stream.", hint=f"Usage: {COMMANDS['predict'].usage}")
+        self._predict_rows(line, body)
+
+    def _predict_rows(self, line: Line, body: str) -> None:
         from sparknn_magic.model import rows_of
         from sparknn_magic.notebook.background import in_background
         from sparknn_magic.notebook.display import show
@@ -127,6 +140,10 @@ class SparkNNMagics(Magics):
 
         def work(_: Any) -> tuple["DataFrame", list[dict[str, Any]]]:
             rows = rows_of(model.spark, body, names)
+            if rows.isStreaming:
+                raise SpecError(
+                    "predict: these rows keep arriving.", hint="--stream --into TABLE scores them as they do."
+                )
             scored = model.predict(rows, column=column, mode=mode)
             # Limited before the model runs: after it, Spark would score a whole batch to show five rows.
             first = _plain(model.predict(rows.limit(SHOWN_ROWS), column=column, mode=mode))
@@ -137,6 +154,29 @@ class SparkNNMagics(Magics):
         self.shell.user_ns[into] = scored
         title = f"{into}: a DataFrame and a view of {len(scored.columns)} columns; its first rows"
         show(rows_html(title, first), rows_text(title, first))
+
+    def _stream(self, line: Line, body: str) -> None:
+        """Start the query, follow it until it has caught up, and leave it running under a name."""
+        from sparknn_magic.notebook.background import in_background
+        from sparknn_magic.notebook.display import stream_progress
+
+        into = line.options.get("--into")
+        if into is None:
+            raise SpecError("predict: say into which table the rows go.", hint=f"Usage: {COMMANDS['predict'].usage}")
+        model, names = self._model(line.name()), self._variables()
+        asked: dict[str, Any] = {
+            "column": line.options.get("--column"),
+            "mode": line.options.get("--mode", "permissive"),
+        }
+        asked |= {"checkpoint": line.options.get("--checkpoint"), "once": "--once" in line.flags, "variables": names}
+        found = in_background(model.spark, lambda _: model.stream(body, into, **asked))
+        found.variable = variable_of(into)
+        names[found.variable] = found
+        view = stream_progress(self.shell)
+        with contextlib.suppress(KeyboardInterrupt):  # of the looking on: the query goes on
+            in_background(model.spark, lambda tell: found.follow(tell, None if asked["once"] else FOLLOWED), view)
+        view.replace(found)
+        found.require_sound()
 
     def _evaluate(self, line: Line, body: str) -> None:
         from sparknn_magic.notebook.background import in_background
@@ -172,12 +212,23 @@ class SparkNNMagics(Magics):
         from sparknn_magic.show.html import model_html
         from sparknn_magic.show.text import model_text
 
+        if "--examples" in line.options:
+            self._examples(line)
+            return
         model, folder = self._find(line.name())
         if model is not None:
             show(model._repr_html_(), repr(model))
         elif folder is not None:  # looking at a model takes no Spark
             meta = read_bundle(folder)
             show(model_html(meta), model_text(meta))
+
+    def _examples(self, line: Line) -> None:
+        from sparknn_magic.notebook.background import in_background
+        from sparknn_magic.notebook.display import show
+
+        model, count, names = self._model(line.name()), line.options["--examples"], self._variables()
+        found = in_background(model.spark, lambda _: model.examples(count, variables=names))
+        show(found._repr_html_(), repr(found))
 
     def _help(self, line: Line, body: str) -> None:
         from sparknn_magic.show.catalogue import item_help
@@ -230,6 +281,11 @@ class SparkNNMagics(Magics):
             f"there is no trained model named '{name}'.{did_you_mean(name, known)}",
             hint=f"`%%sparknn train {name}` makes one, `%sparknn load FOLDER` reads one.",
         )
+
+
+def variable_of(into: str) -> str:
+    """Return the name that a stream into this table or folder has in the notebook: `scored` -> `scored_stream`."""
+    return re.sub(r"\W", "_", re.split(r"[./]", into.rstrip("/"))[-1]).lstrip("0123456789") + "_stream"
 
 
 def _plain(scored: "DataFrame") -> list[dict[str, Any]]:

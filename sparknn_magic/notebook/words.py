@@ -39,10 +39,13 @@ COMMANDS = {
         body="yes",
     ),
     "predict": Command(
-        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]",
-        "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path",
+        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+        " [--stream [--once] [--checkpoint FOLDER]]",
+        "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path; with --stream those that "
+        "arrive later too, into a table (--into TABLE)",
         (1, 1),
-        options=("--into", "--mode", "--column"),
+        flags=("--stream", "--once"),
+        options=("--into", "--mode", "--column", "--checkpoint"),
         body="yes",
     ),
     "evaluate": Command(
@@ -53,7 +56,12 @@ COMMANDS = {
     ),
     "load": Command("%sparknn load FOLDER [NAME]", "read a model folder and bind it to its name", (1, 2)),
     "zoo": Command("%sparknn zoo [TASK or KIND]", "list the plugins: architectures, preprocessors, ...", (0, 1)),
-    "show": Command("%sparknn show NAME", "show a trained model: metrics, settings, parity", (1, 1)),
+    "show": Command(
+        "%sparknn show NAME [--examples N]",
+        "show a trained model: metrics, settings, parity; or N of its test rows with what it says of them",
+        (1, 1),
+        options=("--examples",),
+    ),
     "help": Command("%sparknn help [ITEM]", "options, shapes, source and an example of one plugin", (0, 1)),
 }
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparknn_magic.show import card_columns, card_embeddings, card_entities, card_pictures, card_texts
+from sparknn_magic.show import card_boxes, card_columns, card_embeddings, card_entities, card_pictures, card_texts
+from sparknn_magic.show.detections import boxes_facts, detection_figures, is_detection
+from sparknn_magic.show.detections import how_good as how_well_found
 from sparknn_magic.show.entities import entity_figures, how_good
 from sparknn_magic.show.markdown import code_block, escaped, fenced, table
 from sparknn_magic.show.text import parity_text, rows_text
@@ -49,6 +51,8 @@ def model_card(meta: Mapping[str, Any]) -> str:
 
 def _kind(meta: Mapping[str, Any]) -> Any:
     """Return the module that knows the model's inputs and outputs."""
+    if "detections" in meta:
+        return card_boxes
     if "height" in meta["input"]:
         return card_pictures
     if "dimension" in meta:
@@ -85,6 +89,8 @@ def _how_good(metrics: Mapping[str, Any]) -> str:
         return (
             f"{words}; to answer always with the mean of the training rows is off by {number(metrics['baseline_mae'])}"
         )
+    if is_detection(metrics):
+        return how_well_found(metrics)
     if "entities" in metrics:
         return how_good(metrics)
     if "hamming_loss" in metrics:
@@ -134,6 +140,8 @@ def _of_vectors(metrics: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
 
 
 def _of_classes(metrics: Mapping[str, Any]) -> list[list[str]]:
+    if is_detection(metrics):
+        return [[f"{name}, {note}" if note else name, value] for name, value, note in detection_figures(metrics)]
     if "entities" in metrics:
         return [[f"{name}, {note}", value] for name, value, note in entity_figures(metrics)]
     if "hamming_loss" in metrics:
@@ -175,6 +183,8 @@ def _training(meta: Mapping[str, Any]) -> str:
     training, parts = meta.get("training") or {}, []
     if rows := rows_text(meta.get("rows") or {}):
         parts.append(f"Rows: {escaped(rows)}.")
+    if boxes := boxes_facts(meta):
+        parts.append("\n".join(f"- {name}: {escaped(text)}" for name, text in boxes))
     if training and not training["epochs"]:
         parts.append("None: the weights are those of the pretrained network.")
     elif training:

@@ -22,6 +22,7 @@ _EXAMPLES = {  # task -> rows, and a network that takes them
     "text-classification": ("SELECT text, label FROM my_table", "fasttext"),
     "text-embedding": ("SELECT text FROM my_table", _PRETRAINED),
     "token-classification": ("my_table", _PRETRAINED),
+    "object-detection": ("SELECT image, boxes, labels FROM my_table", "centernet"),
 }
 COLUMNS = {"name": 36, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
 

@@ -56,10 +56,11 @@ def mistakes(rows: Sequence[Tagged]) -> Markup | None:
     if not rows:
         return None
     note = "What only one of the two lines has is framed by dashes."
-    return section("The texts with most mistakes", note, el("style", Markup(MARKS)), *map(_tagged, rows))
+    return section("The texts with most mistakes", note, el("style", Markup(MARKS)), *map(tagged_lines, rows))
 
 
-def _tagged(row: Tagged) -> Markup:
+def tagged_lines(row: Tagged) -> Markup:
+    """Return a text twice, with its true and with its predicted entities."""
     both = set(row.true) & set(row.predicted)
     lines = (("true", row.true), ("predicted", row.predicted))
     return el("div", *(el("div", el("span", n, cls="name"), _line(row.text, s, both)) for n, s in lines), cls="tagged")

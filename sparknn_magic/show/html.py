@@ -8,6 +8,7 @@ from urllib.parse import quote
 from sparknn_magic.plugin import Item
 from sparknn_magic.registry import Failure
 from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
+from sparknn_magic.show.detections import TITLES, class_rows, detection_figures, is_detection, lowest
 from sparknn_magic.show.entities import entity_figures, support
 from sparknn_magic.show.layers import layers_html
 from sparknn_magic.show.markup import Markup, el, join, linked
@@ -139,6 +140,8 @@ def _number_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
 
 
 def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    if is_detection(metrics):
+        return [_tile(value, name) for name, value, _ in detection_figures(metrics) if value != figure(None)]
     if "entities" in metrics:
         return [_tile(value, name) for name, value, _ in entity_figures(metrics)]
     baseline = f"accuracy (baseline {percent(metrics['baseline_accuracy'])})"
@@ -173,6 +176,8 @@ def _tiles(meta: Mapping[str, Any]) -> Markup:
 
 
 def _classes(metrics: Mapping[str, Any], *, open_: bool = False) -> Markup:
+    if is_detection(metrics):
+        return _detected_classes(metrics, open_=open_)
     classes, note = metrics["per_class"], None
     if len(classes) > MOST_CLASSES:
         shown = sorted(classes, key=lambda c: (c["support"] == 0, c["f1"]))[:MOST_CLASSES]
@@ -191,6 +196,14 @@ def _classes(metrics: Mapping[str, Any], *, open_: bool = False) -> Markup:
     ]
     table = el("table", el("thead", head), el("tbody", *rows))
     return el("details", el("summary", "Classes"), note, table, open="open" if open_ else None)
+
+
+def _detected_classes(metrics: Mapping[str, Any], *, open_: bool) -> Markup:
+    classes, left_out = lowest(metrics, MOST_CLASSES, MOST_CLASSES)
+    head = el("tr", *(el("th", title, cls="num" if n else None) for n, title in enumerate(TITLES)))
+    listed = el("table", el("thead", head), el("tbody", *class_rows(classes)))
+    note = el("div", left_out, cls="soft") if left_out else None
+    return el("details", el("summary", "Classes"), note, listed, open="open" if open_ else None)
 
 
 def _three(figures: Mapping[str, float]) -> Markup:

@@ -152,10 +152,18 @@ def epoch_table(epochs: list[dict[str, Any]], measure: str = "accuracy") -> Mark
         return None
     validated = any(e["validation_loss"] is not None for e in epochs)
     name = measure_name(measure)
-    titles = ["epoch", "loss", name, *(["validation loss", f"validation {name}"] if validated else []), "rows/s"]
+    trained = any(e[f"train_{measure}"] is not None for e in epochs)  # some figures are of validation rows alone
+    titles = [
+        "epoch",
+        "loss",
+        *([name] if trained else []),
+        *(["validation loss", f"validation {name}"] if validated else []),
+        "rows/s",
+    ]
     rows = []
     for e in epochs:
-        cells = [str(e["epoch"]), figure(e["train_loss"]), measure_text(measure, e[f"train_{measure}"])]
+        cells = [str(e["epoch"]), figure(e["train_loss"])]
+        cells += [measure_text(measure, e[f"train_{measure}"])] if trained else []
         held = measure_text(measure, e[f"validation_{measure}"])
         cells += [figure(e["validation_loss"]), held] if validated else []
         rows.append(el("tr", *(el("td", c, cls="num") for c in [*cells, count(round(e["rows_per_second"]))])))

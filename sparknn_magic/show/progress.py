@@ -52,6 +52,8 @@ def _stage_line(event: Mapping[str, Any]) -> str | None:
         line += f", {count(event['rows'])} rows"
     if stage == "evaluate" and event.get("f1") is not None:
         line += f", F1 of entities {event['f1']:.4f} on {count(event['rows'])} rows"
+    if stage == "evaluate" and event.get("map50") is not None:
+        line += f", mAP50 {event['map50']:.4f} on {count(event['rows'])} rows"
     if stage == "evaluate" and event.get(figure) is not None:
         r2 = f", R2 {number(event['r2'])}" if event.get("r2") is not None else ""
         line += f", {measure_name(figure)} {measure_text(figure, event[figure])}{r2} on {count(event['rows'])} rows"
@@ -61,9 +63,12 @@ def _stage_line(event: Mapping[str, Any]) -> str | None:
 def _epoch_line(event: Mapping[str, Any]) -> str:
     figure = event.get("figure", "accuracy")
     line = f"  epoch {event['epoch']:>3} of {event['epochs']}: loss {event['train_loss']:.4f}"
-    line += f", {measure_name(figure)} {measure_text(figure, event[f'train_{figure}'])}"
+    if event[f"train_{figure}"] is not None:
+        line += f", {measure_name(figure)} {measure_text(figure, event[f'train_{figure}'])}"
     if event["validation_loss"] is not None:
         held = measure_text(figure, event[f"validation_{figure}"])
+        if event[f"train_{figure}"] is None:
+            held = f"{measure_name(figure)} {held}"
         line += f"; validation {event['validation_loss']:.4f}, {held}"
     return line + f"; {count(round(event['rows_per_second']))} rows/s"
 

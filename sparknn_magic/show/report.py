@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparknn_magic.show import figures
+from sparknn_magic.show import figures, report_boxes
+from sparknn_magic.show.boxes import Scenes
+from sparknn_magic.show.detections import boxes_facts, detection_tiles, is_detection
 from sparknn_magic.show.entities import Tagged, entity_tiles
 from sparknn_magic.show.entities import mistakes as tagged_mistakes
 from sparknn_magic.show.example import Example, Numbers, Row
@@ -54,12 +56,14 @@ def write_report(
     rows: Sequence[Row] = (),
     numbers: Numbers | None = None,
     tagged: Sequence[Tagged] = (),
+    scenes: Scenes | None = None,
 ) -> Path:
     """Write the report to `path` under a temporary name, then rename it: there is no half-written report."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.write_text(report_html(meta, examples, rows=rows, numbers=numbers, tagged=tagged), encoding="utf-8")
+    html = report_html(meta, examples, rows=rows, numbers=numbers, tagged=tagged, scenes=scenes)
+    partial.write_text(html, encoding="utf-8")
     partial.replace(target)
     return target
 
@@ -71,12 +75,13 @@ def report_html(
     rows: Sequence[Row] = (),
     numbers: Numbers | None = None,
     tagged: Sequence[Tagged] = (),
+    scenes: Scenes | None = None,
 ) -> str:
     """Return the report of a bundle's meta as one HTML document. Parts that the meta says nothing of are left out.
 
     `examples` are scored pictures; `rows` the worst mistakes among rows that are no pictures, the worst first;
     `numbers` true and predicted values, where numbers are learnt, of rows drawn at random; `tagged` texts with
-    true and predicted entities, those with most mistakes first.
+    true and predicted entities, those with most mistakes first; `scenes` pictures with boxes.
     """
     name = plain(meta["name"])
     head = el(
@@ -95,9 +100,11 @@ def report_html(
         _curves(meta.get("training") or {}),
         number_figures(numbers),
         _pictures(examples),
+        report_boxes.scene_sections(scenes, meta["classes"]),
+        report_boxes.recall(metrics),
         scores(metrics),
         confusion(metrics, meta["classes"]) if "confusion" in metrics else None,
-        per_class(metrics) if "per_class" in metrics else None,
+        _classes(metrics) if "per_class" in metrics else None,
         mistakes(rows),
         tagged_mistakes(tagged),
         _about(meta),
@@ -105,6 +112,10 @@ def report_html(
         el("footer", _footer(meta)),
     ]
     return f"<!doctype html>\n{el('html', head, el('body', el('main', *parts)), lang='en')}\n"
+
+
+def _classes(metrics: Mapping[str, Any]) -> Markup:
+    return report_boxes.classes_table(metrics) if is_detection(metrics) else per_class(metrics)
 
 
 def _header(meta: Mapping[str, Any]) -> Markup:
@@ -142,6 +153,8 @@ def _tiles(meta: Mapping[str, Any]) -> Markup:
 
 
 def _class_tiles(metrics: Mapping[str, Any]) -> list[Markup]:
+    if is_detection(metrics):
+        return detection_tiles(metrics)
     if "entities" in metrics:
         return entity_tiles(metrics)
     if "hamming_loss" in metrics:
@@ -182,7 +195,10 @@ def _lead_tile(metrics: Mapping[str, Any], meta: Mapping[str, Any]) -> Markup:
     """Return the tile of the figure that says most, with a meter from 0 to 1."""
     note = f"{plural(metrics['rows'], 'row')} of {plain(meta.get('evaluated_on', 'test'))}"
     baseline: float | None
-    if "entities" in metrics:
+    if is_detection(metrics):
+        name, share, words, baseline = "mAP at IoU 0.5", metrics["map50"], figure(metrics["map50"]), None
+        note += f"; {plural(metrics['boxes'], 'box', 'boxes')}, mean of the classes' average precision"
+    elif "entities" in metrics:
         name, share, words, baseline = "F1", metrics["f1"], figure(metrics["f1"]), None
         note += "; of whole entities: start, end and label are right"
     elif "r2" in metrics:
@@ -258,9 +274,11 @@ def _about(meta: Mapping[str, Any]) -> Markup:
     if metrics.get("errors"):
         data.append(("Without a prediction", f"{count(metrics['errors'])}, not counted in any figure"))
     if metrics.get("unknown_labels"):
-        data.append(("With an unknown label", f"{count(metrics['unknown_labels'])}, not counted in any figure"))
+        what = "With boxes that cannot be used" if is_detection(metrics) else "With an unknown label"
+        data.append((what, f"{count(metrics['unknown_labels'])}, not counted in any figure"))
     if lengths := lengths_text(meta):
         data.append(("Texts", lengths))
+    data += boxes_facts(meta)
     if meta.get("classes"):
         data.append(("Classes", count(len(meta["classes"]))))
     statistics = meta.get("statistics") or {}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparknn_magic.show.catalogue import item_help, zoo_table
+from sparknn_magic.show.detections import boxes_facts, class_lines, detection_figures, is_detection, parity_words
 from sparknn_magic.show.entities import entity_figures, support
 from sparknn_magic.show.layers import layers_text
 from sparknn_magic.show.words import (
@@ -65,6 +66,10 @@ def _of_numbers(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
 
 
 def _overall(metrics: Mapping[str, Any], evaluated_on: str | None) -> str:
+    if is_detection(metrics):
+        rows = [["rows", count(metrics["rows"]), _left_out(metrics)], *map(list, detection_figures(metrics))]
+        rows += map(list, custom_figures(metrics))
+        return table(_on_split(rows, evaluated_on), "lrl")
     if "entities" in metrics:
         rows = [["rows", count(metrics["rows"]), _left_out(metrics)], *map(list, entity_figures(metrics))]
         return table(_on_split(rows, evaluated_on), "lrl")
@@ -105,11 +110,14 @@ def _left_out(metrics: Mapping[str, Any]) -> str:
     if metrics["errors"]:
         parts.append(f"{count(metrics['errors'])} without a prediction")
     if metrics["unknown_labels"]:
-        parts.append(f"{count(metrics['unknown_labels'])} with an unknown label")
+        what = "whose boxes cannot be used" if is_detection(metrics) else "with an unknown label"
+        parts.append(f"{count(metrics['unknown_labels'])} {what}")
     return f"not counted: {', '.join(parts)}" if parts else ""
 
 
 def _per_class(metrics: Mapping[str, Any]) -> str:
+    if is_detection(metrics):
+        return class_lines(metrics)
     classes, note = metrics["per_class"], ""
     if len(classes) > MOST_CLASSES:
         shown = sorted(classes, key=lambda c: (c["support"] == 0, c["f1"]))[: MOST_CLASSES - 4]
@@ -163,6 +171,7 @@ def model_facts(meta: Mapping[str, Any]) -> list[list[str]]:
         ("classes", _classes(meta.get("classes") or [])),
         ("input", input_text(meta["input"]) if meta.get("input") else None),
         ("texts", lengths_text(meta)),
+        *((name[0].lower() + name[1:], text) for name, text in boxes_facts(meta)),
         ("preprocessing", ", ".join(preprocess_texts(meta)) or "none"),
         ("", queries_note(meta)),
         _statistics(meta.get("statistics") or {}),
@@ -234,6 +243,8 @@ def parity_text(parity: Mapping[str, Any]) -> str | None:
     """Return how far ONNX Runtime and PyTorch are from each other, in words."""
     if not parity:
         return None
+    if "max_box_difference" in parity:
+        return parity_words(parity)
     difference, rows = f"{parity['max_difference']:.1e}", plural(parity["rows"], "row")
     if "least_cosine" in parity:
         return f"ONNX Runtime and PyTorch differ by at most {difference} in a component of the vectors of {rows}"

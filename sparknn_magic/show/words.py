@@ -101,7 +101,7 @@ def coverage_point(metrics: Mapping[str, Any]) -> Mapping[str, float] | None:
 
 def measure_name(name: str) -> str:
     """Return how people write the figure that an epoch reports: accuracy, MAE."""
-    return {"mae": "MAE", "token_accuracy": "token accuracy"}.get(name, name)
+    return {"mae": "MAE", "token_accuracy": "token accuracy", "picture_ap50": "AP50"}.get(name, name)
 
 
 def measure_text(name: str, value: float | None) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
+from sparknn_magic.spec.defaults import with_defaults
 from sparknn_magic.spec.export import AnExport
 from sparknn_magic.spec.marks import Mark, Marks
 from sparknn_magic.spec.metrics import Metrics
@@ -115,6 +116,7 @@ class Experiment(Spec):
         if variables is not None:
             attach_frames(value.get("data"), marks, variables)
         value = {k: v for k, v in value.items() if v is not None or k not in _SECTIONS}
+        value = with_defaults(value)
         if name is not None:
             value["name"] = name
         _check_name(value.get("name"), marks if name is None else Marks())

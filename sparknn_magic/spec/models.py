@@ -24,7 +24,8 @@ from sparknn_magic.spec.words import Words, show
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=100), Words("a name")]
 Scalar = str | int | float | bool | None
-SOURCE_KINDS = ("auto", "sql", "table", "path", "frame")
+SOURCE_KINDS = ("auto", "sql", "table", "path", "frame", "coco", "voc", "yolo")
+BOX_KINDS = ("coco", "voc", "yolo")  # annotated pictures: the sources that bring true boxes of their own
 
 _PERCENT = re.compile(r"([-+]?[0-9]*\.?[0-9]+) *%")
 
@@ -147,6 +148,12 @@ class Source(Spec):
     frame: Annotated[Frame, WithJsonSchema({"type": "string"})] | None = Field(
         default=None, description="the name of a DataFrame in the notebook"
     )
+    coco: Text | None = Field(
+        default=None, description="a COCO JSON file of pictures with boxes; the pictures lie beside it, or in `images`"
+    )
+    voc: Text | None = Field(default=None, description="a folder of pictures with Pascal VOC's XML files")
+    yolo: Text | None = Field(default=None, description="a folder of pictures with YOLO's text files")
+    images: Text | None = Field(default=None, description="the folder of the pictures of coco, voc or yolo")
     params: dict[str, Scalar] = Field(default={}, description="values of the query's named parameters")
     format: Literal["auto", "parquet", "images"] = Field(default="auto", description="what is at the path")
 
@@ -156,7 +163,8 @@ class Source(Spec):
     def _one_source(self) -> "Source":
         given = [kind for kind in SOURCE_KINDS if getattr(self, kind) is not None]
         if not given:
-            raise wrong("{path} does not say where the rows are; write one of sql, table, path or frame.")
+            kinds = "sql, table, path, frame, coco, voc or yolo"
+            raise wrong(f"{{path}} does not say where the rows are; write one of {kinds}.")
         if len(given) > 1:
             message = f"{{path}} has both '{given[0]}' and '{given[1]}'; write one of them."
             raise wrong(message, at=(given[1],), key=True)
@@ -164,11 +172,13 @@ class Source(Spec):
             raise wrong("{path} has 'params', which only a query ('sql') takes.", at=("params",), key=True)
         if self.format != "auto" and given[0] != "path":
             raise wrong("{path} has a 'format', which only a 'path' takes.", at=("format",), key=True)
+        if self.images is not None and given[0] not in BOX_KINDS:
+            raise wrong("{path} has 'images', which only coco, voc and yolo take.", at=("images",), key=True)
         return self
 
     @property
-    def kind(self) -> Literal["auto", "sql", "table", "path", "frame"]:
-        """Say which of the five it is."""
+    def kind(self) -> Literal["auto", "sql", "table", "path", "frame", "coco", "voc", "yolo"]:
+        """Say which of them it is."""
         return next(kind for kind in SOURCE_KINDS if getattr(self, kind) is not None)  # type: ignore[misc]
 
     @property
@@ -191,6 +201,8 @@ class Source(Spec):
             plain["params"] = dict(self.params)
         if self.format != "auto":
             plain["format"] = self.format
+        if self.images is not None:
+            plain["images"] = self.images
         return plain
 
 
@@ -296,6 +308,24 @@ class DataSpec(Spec):
         default=None, description="columns of whole numbers or booleans that are categories, as columns of text are"
     )
     label: Text = Field(default="label", description="the column of what is learnt: classes, or a number")
+    boxes: Text | None = Field(
+        default=None, description="the column of a picture's boxes, an array of four numbers each; `boxes` if not given"
+    )
+    labels: Text | None = Field(
+        default=None, description="the column of the boxes' classes, an array of as many; `labels` if not given"
+    )
+    format: Literal["xyxy", "xywh", "cxcywh"] | None = Field(
+        default=None,
+        description="a box's numbers: two corners (if not given); left, top, width, height; or middle, width, height",
+    )
+    units: Literal["pixels", "fractions"] | None = Field(
+        default=None, description="of the boxes' numbers: pixels of the picture (if not given), or shares of its sides"
+    )
+    bad_boxes: Literal["clip", "drop", "fail"] | None = Field(
+        default=None,
+        description="boxes beyond the picture are cut at its edges (clip, if not given) or left out (drop), those "
+        "without area, not finite or without a label left out; fail: an error",
+    )
     key: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
         default=None,
         description="columns whose hash decides a row's side of the split; the picture or the features if not given",
@@ -316,6 +346,13 @@ class DataSpec(Spec):
         if self.image == self.label:
             at = ("label",) if "label" in self.model_fields_set else ("image",)
             raise wrong(f"data.image and data.label are both the column '{self.image}'.", at=at)
+        boxes, labels = self.boxes or "boxes", self.labels or "labels"
+        for role in ("boxes", "labels"):
+            others = {"boxes": boxes, "labels": labels, "image": self.image}
+            mine = others.pop(role)
+            same = next((name for name, other in others.items() if other == mine), None)
+            if same is not None and role in self.model_fields_set:
+                raise wrong(f"data.{role} and data.{same} are both the column '{mine}'.", at=(role,))
         shares = [split.share for split in (self.validation, self.test) if isinstance(split, Fraction)]
         if sum(shares) >= 1:
             raise wrong("data.validation and data.test together leave no rows to train on.", at=("test",))

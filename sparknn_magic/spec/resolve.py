@@ -240,6 +240,11 @@ def _loss(experiment: Experiment, task: Item) -> ResolvedStep:
     """Return the loss that the cell names, or else the task's own; that of nothing where nothing is trained."""
     if not getattr(task.build, "trains", True):
         return NO_LOSS
+    if getattr(task.build, "own_loss", False):
+        if experiment.loss is None:
+            return NO_LOSS
+        message = f"`loss` is not for {task.name}, whose architectures each have a loss of their own."
+        raise experiment.error(("loss",), message, hint="Leave `loss` out.", key=True)
     name = getattr(task.build, "default_loss", None)
     if experiment.loss is None and not name:
         raise experiment.error(("task",), f"the task '{task.name}' has no loss of its own; name one with `loss:`.")

@@ -65,7 +65,8 @@ class TrainSpec(Spec):
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
-        description="number format of the computation; auto: float32 on a CPU, bfloat16 on a GPU that has it",
+        description="number format of the computation; auto: bfloat16 on a GPU that has it, and for detectors on a CPU "
+        "that has it; else float32",
     )
     clip_norm: PositiveFloat | None = Field(
         default=None, description="largest norm of the gradient; a longer one is scaled down"

@@ -34,6 +34,7 @@ _KINDS = {
     "sample": "others",
     "task": "others",
 }
+DETECTION = "object-detection"  # whose architectures have a file of checks of their own
 
 
 def check_plugin(item: Item | Callable[..., Any], options: Mapping[str, Any] | None = None) -> Report:
@@ -68,7 +69,8 @@ def _item(what: Item | Callable[..., Any]) -> Item:
 def _examine(item: Item, options: Mapping[str, Any] | None) -> Report:
     module = _KINDS.get(item.kind)
     try:
-        for name in filter(None, ("general", module)):
+        more = ("detectors",) if item.kind == "architecture" and item.serves(DETECTION) else ()
+        for name in filter(None, ("general", module, *more)):
             importlib.import_module(f"sparknn_magic.testing.{name}")
     except ModuleNotFoundError as error:
         raise MissingExtra(f"checking needs {error.name}: pip install 'sparknn-magic[train]'") from error

@@ -35,6 +35,32 @@ def of_batches(subject: Subject) -> str:
     return f"keeps shape and range of {len(SHAPES)} batches, and the seed decides its draws"
 
 
+@checks("augmentation", task="object-detection")
+def of_scenes(subject: Subject) -> str:
+    """Change boxes as it changes pictures; leave them where it moves no pixels."""
+    apply = subject.build()
+    if not hasattr(apply, "boxed"):
+        return "is one of colours alone: boxes stay"
+    images = torch.rand(SHAPES[0], generator=torch.Generator().manual_seed(0))
+    count, _, height, width = images.shape
+    boxes = torch.tensor([[0.0, 2, 3, 20, 18], [1, 10, 8, 30, 23], [-1, -1, -1, -1, -1]]).repeat(count, 1, 1)
+    for target in (boxes, boxes[:, :0]):
+        torch.manual_seed(0)
+        with guard(f"it fails on boxes {list(target.shape)}", allow=()):
+            found_images, found = apply.boxed(images, target.clone(), count - 2)
+        must(found_images.shape == images.shape, f"it turns {list(images.shape)} into {list(found_images.shape)}.")
+        must(
+            found.ndim == 3 and len(found) == count and found.shape[2] == 5,
+            f"it turns boxes {list(target.shape)} into {list(found.shape)}: they stay [rows, boxes, 5].",
+        )
+        real = found[found[..., 0] >= 0]
+        must(set(real[:, 0].tolist()) <= {0.0, 1.0}, "it makes classes that there were none of.")
+        low, high = real[:, 1:3], real[:, 3:]
+        inside = (low >= 0).all() and (high <= torch.tensor([width, height])).all() and (high > low).all()
+        must(inside, "it leaves boxes that are inverted or outside the picture: cut them, or give them class -1.")
+    return "changes boxes with their pictures"
+
+
 def _one(apply: Any, images: Tensor, seed: int) -> Tensor:
     words, before = f"a batch of {list(images.shape)}", images.clone()
     torch.manual_seed(seed)

@@ -9,7 +9,7 @@ from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError
 from sparknn_magic.plugin import load_ref
 from sparknn_magic.task import Task
-from sparknn_magic.testing.kit import Subject, checks, guard, must
+from sparknn_magic.testing.kit import Fault, Subject, checks, guard, must
 
 
 @checks("sample")
@@ -45,14 +45,22 @@ def is_whole(subject: Subject) -> str:
         made: Task = kind()
     if not made.trains:
         return "has all its methods, and trains nothing"
-    must(made.default_loss, "it has no default_loss: a cell would always have to name one.")
-    try:
-        loss = registry.get("loss", made.default_loss)
-    except SparkNNError as error:
-        must(False, f"its default_loss does not exist: {error.message}")
-    must(loss.serves(subject.item.name), f"its default_loss '{loss.name}' is not for this task.")
+    loss = _loss_of(made, subject.item.name)
     watched = ("validation_loss", f"validation_{made.figure}")
     must(made.watch in watched, f"it watches '{made.watch}', which is neither {' nor '.join(watched)}.")
     with guard(f"its measure {made.measure} is not there", allow=()):
         load_ref(made.measure)
-    return f"has all its methods, the loss {loss.name} and the figure {made.figure}"
+    return f"has all its methods, {loss} and the figure {made.figure}"
+
+
+def _loss_of(made: Task, name: str) -> str:
+    """Return the words for a task's loss, which must exist."""
+    if made.own_loss:
+        return "losses of its architectures' own"
+    must(made.default_loss, "it has no default_loss: a cell would always have to name one.")
+    try:
+        loss = registry.get("loss", made.default_loss)
+    except SparkNNError as error:
+        raise Fault(f"its default_loss does not exist: {error.message}") from error
+    must(loss.serves(name), f"its default_loss '{loss.name}' is not for this task.")
+    return f"the loss {loss.name}"

@@ -43,7 +43,10 @@ def _pictures(subject: Subject) -> str:
     taken = 0
     for height, width in SIZES:
         for mode in ("L", "RGB"):
-            taken += _picture(apply, again, _image(height, width, mode))
+            image = _image(height, width, mode)
+            taken += _picture(apply, again, image)
+            if "object-detection" in subject.item.tasks:
+                _leads_boxes(apply, image)
     must(taken, f"it refuses every picture of {', '.join(f'{h}x{w}' for h, w in SIZES)}.")
     _needs_little(subject)
     return f"{taken} pictures of {len(SIZES)} sizes, grey and colour, go through, each twice with the same result"
@@ -83,6 +86,22 @@ def _picture(apply: Any, again: Any, image: Image.Image) -> bool:
             f"it gives another result for the same picture ({words}): what is random belongs into an augmentation.",
         )
     return True
+
+
+def _leads_boxes(apply: Any, image: Image.Image) -> None:
+    """Look whether true boxes can follow the pixels: a step that moves them says where to."""
+    try:
+        found = apply(image).size
+    except (SpecError, ValueError):
+        return
+    words = f"a picture of {image.height}x{image.width} becomes one of {found[1]}x{found[0]}"
+    if not hasattr(apply, "place"):
+        must(found == image.size, f"{words}, and it has no `place` and `size`, by which true boxes follow.")
+        return
+    with guard(f"its place or size fails for a picture of {image.height}x{image.width}", allow=()):
+        place, said = apply.place(*image.size), tuple(apply.size(*image.size))
+    must(said == found, f"{words}, and its `size` says {said[1]}x{said[0]}.")
+    must(len(place) == 4, f"its `place` gives {place}: (scale_x, scale_y, dx, dy) is what it returns.")
 
 
 def _needs_little(subject: Subject) -> None:

@@ -132,7 +132,8 @@ def collect(batches: Iterator[pa.RecordBatch], rows: TrainRows, splits: tuple[in
     Rows are sorted by `row`, a hash of their content, so that the order in which Spark delivers them does not matter.
     A field without numbers (no categories, say) has no column. What exceeds `budget` bytes goes to a file.
     """
-    fields = [field for field in (*rows.fields, rows.target, *rows.columns) if field.size]
+    every = {field.name: field for field in (*rows.fields, rows.target, *rows.columns)}  # a target may be a field too
+    fields = [field for field in every.values() if field.size]
     share = budget // max(1, sum(bool(field.shape) for field in fields))
     growing = {s: {f.name: _growing(f, share) for f in fields} for s in splits}
     keys: dict[int, list[np.ndarray]] = {s: [] for s in splits}

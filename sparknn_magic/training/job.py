@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparknn_magic.plugin import ImageInputs, Part, Target
+from sparknn_magic.plugin import DetectionInputs, ImageInputs, Part, Target
 
 TRAIN, VALIDATION = 0, 1  # the values of the `split` column of the rows that ranks receive
 
@@ -45,7 +45,7 @@ class TrainRows:
     inputs: Any  # what the architecture is built for: ImageInputs, VectorInputs
     fields: tuple[Field, ...]  # what the network takes, in this order
     front: Part  # builds the module without weights that turns them into the architecture's own arguments
-    target: Field  # what is learnt
+    target: Field  # what is learnt; the front may change it, as it does boxes of pictures that it moves
     columns: tuple[Field, ...] = ()  # further numbers that the loss reads
 
 
@@ -62,6 +62,20 @@ def picture_rows(
         front=Part("sparknn_magic.training.network:Pixels", {"mean": tuple(mean), "std": tuple(std)}),
         target=Field("label", "int64"),
         columns=columns,
+    )
+
+
+def scene_rows(inputs: DetectionInputs, mean: tuple[float, ...], std: tuple[float, ...]) -> TrainRows:
+    """Rows of object detection: uint8[height, width, channels] as bytes in `image`, float32[n, 5] in `boxes`.
+
+    A box is its class number, x1, y1, x2 and y2 in pixels of the picture.
+    """
+    boxes = Field("boxes", "float32", (-1,), pad=-1)
+    return TrainRows(
+        inputs=inputs,
+        fields=(Field("image", "uint8", (inputs.height, inputs.width, inputs.channels)), boxes),
+        front=Part("sparknn_magic.training.scenes:Scenes", {"mean": tuple(mean), "std": tuple(std)}),
+        target=boxes,
     )
 
 

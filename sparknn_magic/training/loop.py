@@ -31,7 +31,7 @@ from sparknn_magic.training.job import AUTO, TrainJob
 from sparknn_magic.training.rows import RankRows, lend_a_row
 from sparknn_magic.training.steps import Stepper, choose_device
 
-VALIDATION_BATCH = 512
+VALIDATION_BATCH, VALIDATION_NUMBERS = 512, 2**24  # at most so many rows, and numbers of their first field
 STEP_EVENT_SECONDS = 0.25
 
 Checkpoint = tuple[dict[str, Any], dict[str, dict[str, Tensor]]]
@@ -198,7 +198,7 @@ class Trainer:
             return [0.0, 0.0, 0.0]
         sums = torch.zeros(2, device=self.device)
         with self.stepper.at_rest():
-            for index in self.validation.batches(VALIDATION_BATCH):
+            for index in self.validation.batches(validation_batch(self.job)):
                 batch = self.validation.take(index)
                 sums += torch.stack(self.stepper.judge(batch))
         return [*sums.tolist(), float(len(self.validation))]
@@ -222,7 +222,7 @@ class Trainer:
         figures = {
             "epoch": epoch + 1,
             "train_loss": loss / rows,
-            f"train_{name}": figure / rows,
+            f"train_{name}": None if self.stepper.at_rest_only else figure / rows,
             "validation_loss": v_loss / v_rows if v_rows else None,
             f"validation_{name}": v_figure / v_rows if v_rows else None,
             "learning_rate": self.stepper.optimizer.param_groups[0]["lr"],
@@ -332,6 +332,11 @@ def cuts(rows: int, steps: int) -> Iterator[tuple[int, int]]:
     """Cut `rows` into `steps` runs whose lengths differ by at most one: no short batch at the end."""
     for step in range(steps):
         yield rows * step // steps, rows * (step + 1) // steps
+
+
+def validation_batch(job: TrainJob) -> int:
+    """Return how many rows are judged at once: fewer of large pictures, whose activations must fit."""
+    return max(8, min(VALIDATION_BATCH, VALIDATION_NUMBERS // max(1, job.rows.fields[0].size)))
 
 
 def _mix(*numbers: int) -> int:

@@ -25,6 +25,7 @@ class Front(nn.Module):
         super().__init__()
         self.augment: tuple[Any, ...] = ()
         self.real: int | None = None  # rows of the batch that count; None: all
+        self.target: Tensor | None = None  # what the loss is to be given in place of the batch's own, where not None
         # Of pictures that were mixed from several: for each of these its position in the batch, and its share.
         self.mixed: tuple[tuple[Tensor, Tensor], ...] = ()
 
@@ -57,6 +58,11 @@ class Pixels(Front):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
+
+    def normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Normalize by these in place of the rows' own: what a network's pretrained weights were trained with."""
+        self.mean.copy_(torch.tensor(mean).reshape(1, -1, 1, 1))
+        self.std.copy_(torch.tensor(std).reshape(1, -1, 1, 1))
 
     def forward(self, images_BHWC: Tensor) -> tuple[Tensor]:
         """Return the one argument of an image architecture."""
@@ -94,8 +100,8 @@ class Network(nn.Module):
         self.front, self.body = front, body
         self.scalar = scalar  # one number a row is learnt: float32[B] instead of [B, 1]
 
-    def forward(self, *fields: Tensor) -> Tensor:
-        """Prepared rows, one tensor a field -> logits float32[B, classes], or numbers float32[B]."""
+    def forward(self, *fields: Tensor) -> Any:
+        """Prepared rows, one tensor a field -> logits float32[B, classes], or numbers float32[B]; a detector's own."""
         outputs = self.body(*self.front(*fields))
         return outputs[:, 0] if self.scalar else outputs
 
@@ -108,16 +114,27 @@ def build_network(job: TrainJob) -> Network:
     if job.augment and not front.augments:
         raise TrainError("augment: changes pictures, and the rows of this task are none.")
     front.augment = tuple(part.build() for part in job.augment)
-    return Network(front, body, scalar=job.rows.target.dtype.startswith("float") and job.outputs == 1)
+    pixels = getattr(body, "pixels", None)
+    if pixels is not None:
+        front.normalize_by(*pixels)
+    target = job.rows.target
+    return Network(front, body, scalar=target.dtype.startswith("float") and job.outputs == 1 and not target.ragged)
 
 
-def make_loss(job: TrainJob) -> Callable[..., Tensor]:
-    """Build the loss: a function of (outputs, target), and of columns of the row by name, to float32[B]."""
-    return _of_rows(job, job.loss)
+def make_loss(job: TrainJob, body: nn.Module) -> Callable[..., Tensor]:
+    """Return the loss: a function of (outputs, target), and of columns of the row by name, to float32[B].
+
+    It is the architecture's own where that has one.
+    """
+    own = getattr(body, "loss", None)
+    return own if callable(own) else _of_rows(job, job.loss)
 
 
-def make_measure(job: TrainJob) -> Callable[[Tensor, Tensor], Tensor]:
-    """Build the function of (outputs, target) to the figure of each row: float32[B]."""
+def make_measure(job: TrainJob) -> Callable[..., Tensor]:
+    """Build the function of (outputs, target) to the figure of each row: float32[B].
+
+    One that has `at_rest` is taken of validation rows alone, and is given the body too.
+    """
     return _of_rows(job, job.measure)
 
 
@@ -125,4 +142,5 @@ def _of_rows(job: TrainJob, part: Part) -> Any:
     """Build a loss or a figure; where each token has a target of its own, the mean over the row's tokens."""
     found = build_loss(part.load(), job.target, part.options)
     target = job.rows.target
-    return of_each_token(found, target.pad) if target.ragged else found
+    each_token = target.ragged and getattr(job.rows.inputs, "each_token", False)
+    return of_each_token(found, target.pad) if each_token else found

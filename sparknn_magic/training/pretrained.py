@@ -20,7 +20,13 @@ def shapes_in(file: str | Path) -> dict[str, list[int]]:
 
 
 def head_of(body: nn.Module, outputs: int) -> tuple[str, ...]:
-    """Return the names of the parameters of the last layer, which gives the outputs; () where there is none such."""
+    """Return the names of the parameters of the last layer, which gives the outputs; () where there is none such.
+
+    A network that gives more than one number a class names these layers in `heads`.
+    """
+    named = getattr(body, "heads", ())
+    if named:
+        return tuple(f"{name}.{each}" for name in named for each, _ in body.get_submodule(name).named_parameters())
     for name, module in reversed(list(body.named_modules())):
         weight = getattr(module, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim >= 2:

@@ -37,8 +37,8 @@ class RankRows:
         room = torch.cuda.mem_get_info(device)[0] / 2 if device.type == "cuda" else 0
         if sum(array.nbytes for array in rows.arrays.values()) < room:
             tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
-        ragged = next((a for a in rows.arrays.values() if isinstance(a, Ragged)), None)
-        self.lengths = torch.from_numpy(ragged.lengths) if ragged is not None else None  # of each row, in tokens
+        first = rows.arrays[spec.fields[0].name]
+        self.lengths = torch.from_numpy(first.lengths) if isinstance(first, Ragged) else None  # of each row, in tokens
         self.fields = [tensors[field.name] for field in spec.fields]
         self.target = tensors[spec.target.name]
         self.columns = {field.name: tensors[field.name] for field in spec.columns}

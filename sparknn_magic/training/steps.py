@@ -4,6 +4,7 @@ import contextlib
 import gc
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,11 +33,25 @@ def choose_device(job: TrainJob, rank: int) -> torch.device:
     return torch.device("cuda", rank % torch.cuda.device_count())
 
 
-def choose_precision(job: TrainJob, device: torch.device) -> torch.dtype:
-    """Return the dtype of the autocast region; float32 means none."""
-    if job.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    return getattr(torch, job.precision)
+def choose_precision(job: TrainJob, device: torch.device, body: nn.Module | None = None) -> torch.dtype:
+    """Return the dtype of the autocast region; float32 means none.
+
+    auto is bfloat16 where the device computes in it: on a CPU for networks that say so by `bfloat16_on_cpu`, because
+    small ones lose more to the conversions than they gain.
+    """
+    if job.precision != "auto":
+        return getattr(torch, job.precision)
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = getattr(body, "bfloat16_on_cpu", False) and cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 itself: AVX-512 BF16, AMX, or the same of ARM."""
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 class Stepper:
@@ -44,14 +59,15 @@ class Stepper:
 
     def __init__(self, job: TrainJob, device: torch.device, world: int):
         self.job, self.device, self.world = job, device, world
-        self.dtype = choose_precision(job, device)
         self.network = build_network(job)
         self.body = self.network.body
+        self.dtype = choose_precision(job, device, self.body)
         if job.pretrained is not None:
             pretrained.take(self.body, job.pretrained)
         # Pictures arrive as NHWC, and convolutions are fastest on that layout.
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss, self.measure = make_loss(job), make_measure(job)
+        self.loss, self.measure = make_loss(job, self.body), make_measure(job)
+        self.at_rest_only = getattr(self.measure, "at_rest", False)  # the figure is of validation rows alone
         self.frozen = Frozen(self.body, job.freeze)
         groups = parameter_groups(self.body, self.frozen.parameters, job.layer_decay)
         self.optimizer = job.optimizer.build(groups)
@@ -128,16 +144,27 @@ class Stepper:
         """Return the sums of the loss and of the figure over the first `real` rows."""
         front = self.network.front
         front.real, front.mixed = real, ()  # type: ignore[assignment]
-        with self._autocast():
-            outputs = self.model(*batch.inputs)
-        outputs = outputs.float()
+        outputs, batch = self._outputs(self.model, batch)
         per_row = self._blended(outputs, batch, self._loss)
         summed = per_row[:real].sum() if real else per_row.sum() * 0.0
+        if self.at_rest_only:
+            return summed, summed.new_zeros(())
         with torch.no_grad():
             figure = self._blended(outputs, batch, self._figure)[:real].sum()
         return summed, figure
 
-    def _blended(self, outputs: Tensor, batch: Batch, of: Callable[[Tensor, Batch], Tensor]) -> Tensor:
+    def _outputs(self, model: nn.Module, batch: Batch) -> tuple[Any, Batch]:
+        """Return what a network gives for a batch, and the batch with the target that its front has made of it."""
+        front = self.network.front
+        front.target = None  # type: ignore[assignment]
+        with self._autocast():
+            outputs = model(*batch.inputs)
+        if isinstance(outputs, Tensor):
+            outputs = outputs.float()
+        target: Tensor | None = front.target  # type: ignore[assignment]
+        return outputs, batch if target is None else replace(batch, target=target)
+
+    def _blended(self, outputs: Any, batch: Batch, of: Callable[[Any, Batch], Tensor]) -> Tensor:
         """Return `of(outputs, batch)`; of mixed pictures, the same of each row's parts, by their shares."""
         mixed: Sequence[tuple[Tensor, Tensor]] = self.network.front.mixed  # type: ignore[assignment]
         if not mixed:
@@ -147,10 +174,12 @@ class Stepper:
             total = total + share * of(outputs, batch.taken(partner))
         return total
 
-    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def _loss(self, outputs: Any, batch: Batch) -> Tensor:
         return self.loss(outputs, batch.target, **batch.columns)
 
-    def _figure(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def _figure(self, outputs: Any, batch: Batch) -> Tensor:
+        if self.at_rest_only:
+            return self.measure(outputs, batch.target, self.body)
         return self.measure(outputs, batch.target)
 
     def _search(self, rows: RankRows, parts: Sequence[Part], rows_of_all: int) -> tuple[Tensor, Tensor]:
@@ -176,8 +205,8 @@ class Stepper:
 
     def judge(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the sums of the loss and of the figure over a batch, without learning from it."""
-        with torch.inference_mode(), self._autocast():
-            outputs = self.network(*batch.inputs).float()
+        with torch.inference_mode():
+            outputs, batch = self._outputs(self.network, batch)
             return self._loss(outputs, batch).sum(), self._figure(outputs, batch).sum()
 
     @contextlib.contextmanager

@@ -55,6 +55,31 @@ def crash():
     return lambda image: image if image.mode == "RGB" else image.nothing
 
 
+@preprocessor("broken_boxless", task="object-detection", **WHOLE)
+def boxless():
+    """Picture -> a smaller one, and nobody knows where its boxes are."""
+    return lambda image: image.resize((8, 8))
+
+
+class Half:
+    """Picture -> one of half the size, and a wrong word about it."""
+
+    def __call__(self, image):
+        return image.resize((image.width // 2, image.height // 2))
+
+    def place(self, width, height):
+        return 0.5, 0.5, 0.0, 0.0
+
+    def size(self, width, height):
+        return width, height
+
+
+@preprocessor("broken_half", task="object-detection", **WHOLE)
+def half():
+    """Picture -> one of half the size."""
+    return Half()
+
+
 class Total(ColumnStep):
     """Divides by the sum of the rows that happen to be there."""
 
@@ -120,6 +145,8 @@ FAULTS = [
     (in_place, "it changes the picture that it is given"),
     (refuses_all, "it refuses every picture of 32x32, 28x41, 9x7, 70x64"),
     (crash, "it fails on a L picture of 32x32: AttributeError"),
+    (boxless, "a picture of 32x32 becomes one of 8x8, and it has no `place` and `size`, by which true boxes follow"),
+    (half, "a picture of 32x32 becomes one of 16x16, and its `size` says 32x32"),
     (step("total", Total), "a row's result depends on the rows beside it"),
     (step("narrow", Narrow), "it gives [9, 2] for [9, 4]: the shape stays"),
     (step("twofold", Twofold), "numpy and torch give different results"),

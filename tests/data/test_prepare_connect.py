@@ -50,6 +50,29 @@ for data in (
         inspect(lay_out(spark, data, {{"pandas": pd.DataFrame()}}))
     except SparkNNError as error:
         print(str(error).splitlines()[0])
+
+from sparknn_magic import shelf_scenes
+from sparknn_magic.data.boxes import spark as boxes
+from tests.data import scenes
+
+def boxed(data, variables=None):
+    plan = scenes.lay_out(spark, data + "\\nvalidation: null", variables, "preprocess: [{{letterbox: 64}}]")
+    found = boxes.prepare(plan, "prepared")
+    print(found.rows, found.boxes["boxes"], boxes.prepare(plan, "prepared").reused, found.notes)
+
+rows = shelf_scenes(spark, rows=3)
+boxed("train: rows", {{"rows": rows}})
+print(rows.selectExpr("sum(size(boxes))").collect()[0][0])
+for name, text in (("labels/a.txt", "0 0.5 0.5 0.5 0.5"), ("labels/b.txt", "what"), ("classes.txt", "cat")):
+    path = Path("yolo", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+for name in "abc":
+    Path("yolo", name + ".png").write_bytes(scenes.picture())
+boxed("train: {{yolo: ./yolo}}")
+coco = '{{"images": [{{"id": 1, "file_name": "a.png"}}], "categories": [{{"id": 1, "name": "cat"}}], "annotations": '
+Path("yolo/coco.json").write_text(coco + '[{{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}}]}}')
+boxed("train: {{coco: yolo/coco.json}}")
 """
 
 
@@ -68,3 +91,9 @@ def test_a_connect_client_prepares_every_kind_of_source(run_script, request):
     assert lines[7] == "line 3, column 10: there is no file or folder './nowhere'."
     assert lines[8].startswith("line 3, column 10: the rows cannot be prepared: Division by zero.")
     assert lines[9] == "line 3, column 10: pandas is a pandas DataFrame, not a Spark DataFrame."
+    assert lines[10] == f"{{'train': 3, 'validation': 0}} {lines[11]} True []"
+    assert lines[12] == (
+        "{'train': 2, 'validation': 0} 1 True [\"data.train: 1 annotation file cannot be read, left out with the "
+        "pictures, such as that of 'b.png': line 1 has 1 value; a box is: class x y width height.\"]"
+    )
+    assert lines[13:] == ["{'train': 1, 'validation': 0} 1 True []"]

@@ -109,7 +109,10 @@ def test_a_column_of_another_type_is_refused_with_a_way_in_sql(spark, kind, hint
             "quantiles and deviations are two ways to say the same",
         ),
         ("[{fill_nulls: mode}]", "fill_nulls"),
-        ("[{resize: 32}]", "the preprocessor 'resize' is for image-classification, not for vector-classification."),
+        (
+            "[{resize: 32}]",
+            "the preprocessor 'resize' is for image-classification and object-detection, not for vector",
+        ),
     ],
 )
 def test_steps_that_cannot_be_are_said_with_their_place(spark, wine, steps, words):

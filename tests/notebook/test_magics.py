@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,34 @@ def test_predict_scores_another_column_when_it_is_told_to(trained):
     assert trained.names["scored"].columns == ["id", "photo", "prediction"]
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # py4j's sockets
+def test_a_stream_goes_into_a_table_and_stays_under_a_name(trained, tmp_path, capsys):
+    spark, folder = trained.names["spark"], str(tmp_path / "in")
+    spark.table("products_test").limit(6).select("id", "image").coalesce(1).write.parquet(folder)
+    assert trained.run(f"%%sparknn predict fashion --stream --into arrived\n{folder}") == []
+    said = capsys.readouterr().out
+    stream = trained.names["arrived_stream"]
+    try:
+        assert re.search(r"state +running: 1 batch done, the last 1 of 6 rows", said)
+        assert re.search(r"rows +the table arrived, Parquet in sparknn_runs/streams/arrived/rows", said)
+        assert re.search(r"checkpoint +sparknn_runs/streams/arrived/checkpoint", said)
+        assert re.search(r"stop it +arrived_stream.stop\(\); started again, it goes on where it was", said)
+        assert spark.table("arrived").where("prediction.score BETWEEN 0.1 AND 1").count() == 6
+        again = trained.fails(f"%%sparknn predict fashion --stream --into arrived\n{folder}")
+        assert again.startswith("the stream fashion_into_arrived is running already.")
+    finally:
+        stream.stop()
+    assert "stopped: 1 batch done" in repr(stream)
+    spark.sql("DROP TABLE arrived")
+    usage = "Usage: %%sparknn predict NAME --into VAR"
+    assert trained.fails("%%sparknn predict fashion --into x --once\nproducts").startswith(
+        f"predict: --once is for a stream.\n{usage}"
+    )
+    assert trained.fails("%%sparknn predict fashion --stream\nproducts").startswith(
+        f"predict: say into which table the rows go.\n{usage}"
+    )
+
+
 BROKEN = "SELECT id, IF(id % 2 = 0, substring(image, 1, 30), image) AS image FROM products_test"
 
 
@@ -156,6 +185,28 @@ def test_show_gives_the_model_as_html_and_text(trained):
     (shown,) = trained.run("%sparknn show fashion")
     assert shown["text/plain"].startswith("fashion: image-classification\n=====")
     assert "About the model" in shown["text/html"]
+
+
+def test_show_gives_test_rows_with_what_the_model_says_of_them(trained, capsys, tmp_path):
+    from sparknn_magic.cli import main
+
+    (shown,) = trained.run("%sparknn show fashion --examples 4")
+    lines = shown["text/plain"].splitlines()
+    assert re.fullmatch(r"4 labelled rows, [0-4] of them right", lines[0])
+    assert len(lines) == 2 + 4
+    assert shown["text/html"].count("<figure") == 4
+    assert repr(trained.names["fashion"].examples(4)).splitlines() == lines  # the same rows each time
+    capsys.readouterr()
+    page = tmp_path / "page.html"
+    assert main(["show", "models/fashion", "--examples", "4", "--page", str(page)]) == 0
+    assert capsys.readouterr().out.splitlines() == [*lines, f"page: {page}"]
+    assert page.read_text("utf-8").count("<figure") == 4
+
+
+@pytest.mark.parametrize("count", ["none", "0", "-3", "2.5"])
+def test_examples_are_as_many_as_a_whole_number_says(trained, count):
+    message = trained.fails(f"%sparknn show fashion --examples={count}")
+    assert message == f"examples: '{count}' is no number of rows.\nWrite a whole number from 1 to 9999."
 
 
 def test_load_binds_a_folders_model_under_another_name_in_python_and_sql(trained):

@@ -58,7 +58,10 @@ def test_usage_lists_every_command():
 
 
 TRAIN = "Usage: %%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]"
-PREDICT = "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+PREDICT = (
+    "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+    " [--stream [--once] [--checkpoint FOLDER]]"
+)
 LISTED = "Commands: train, lr-find, predict, evaluate, load, zoo, show, help."
 
 
@@ -91,7 +94,7 @@ LISTED = "Commands: train, lr-find, predict, evaluate, load, zoo, show, help."
             False,
             f"train needs a body: train the experiment of the cell's body.\n{TRAIN}, with two %, then the body.",
         ),
-        ("show a", True, "show takes no body.\nUsage: %sparknn show NAME, with one %."),
+        ("show a", True, "show takes no body.\nUsage: %sparknn show NAME [--examples N], with one %."),
         ("zoo a b", False, "zoo: 'b' is one word too many.\nUsage: %sparknn zoo [TASK or KIND]"),
         ("zoo --all", False, "zoo has no option '--all'.\nUsage: %sparknn zoo [TASK or KIND]"),
         ("train 'a", True, "the line cannot be read: no closing quotation."),

@@ -131,7 +131,8 @@ def test_a_wrong_key_or_value_is_answered_at_its_place(text, words):
         ("{train: {sql: a, table: b}}", "column 24: data.train has both 'sql' and 'table'; write one of them."),
         (
             "{train: {format: parquet}}",
-            "column 15: data.train does not say where the rows are; write one of sql, table, path or frame.",
+            "column 15: data.train does not say where the rows are; "
+            "write one of sql, table, path, frame, coco, voc or yolo.",
         ),
         (
             "{train: {table: a, params: {x: 1}}}",

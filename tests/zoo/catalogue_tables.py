@@ -15,15 +15,17 @@ from pathlib import Path
 
 from sparknn_magic import registry
 from sparknn_magic.initializers import ITEMS
-from sparknn_magic.plugin import ImageInputs, Item, TextInputs, VectorInputs
+from sparknn_magic.plugin import DetectionInputs, ImageInputs, Item, TextInputs, VectorInputs
 from sparknn_magic.show.catalogue import brief, options_of
 
 README = Path(__file__).parents[2] / "zoo" / "README.md"
 PICTURES, COLUMNS, TEXTS = "image-classification", "vector-regression", "text-classification"
+SCENES = "object-detection"
 SMALL = {
     PICTURES: (ImageInputs(3, 32, 32), 10),
     COLUMNS: (VectorInputs(8, (11,), (0,)), 1),
     TEXTS: (TextInputs(8000, 128, separator=3, word_start=4), 10),
+    SCENES: (DetectionInputs(3, 320, 320), 10),
 }
 MARK = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<table>.*?)<!-- end -->", re.DOTALL)
 
@@ -38,6 +40,7 @@ TABLES: dict[str, tuple[str, Callable[[Item], bool]]] = {
     "architectures of pictures": ("architecture", serves(PICTURES)),
     "architectures of columns": ("architecture", serves(COLUMNS)),
     "architectures of texts": ("architecture", serves(TEXTS)),
+    "architectures of scenes": ("architecture", serves(SCENES)),
     "layers": ("layer", lambda item: True),
     "initializers": ("initializer", lambda item: True),
     "preprocessors of pictures": ("preprocessor", lambda item: not item.tasks or PICTURES in item.tasks),
@@ -92,7 +95,7 @@ def table(name: str, written: str) -> str:
 
 
 def _word(task: str) -> str:
-    return {PICTURES: "pictures", COLUMNS: "columns", TEXTS: "texts"}[task]
+    return {PICTURES: "pictures", COLUMNS: "columns", TEXTS: "texts", SCENES: "scenes"}[task]
 
 
 def _said(written: str) -> dict[str, dict[str, str]]:

@@ -8,12 +8,21 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
-from sparknn_magic.data.columns import check_classes, column, find_column, find_numbers, rows_error, sql_name
+from sparknn_magic.data.columns import (
+    BOXES,
+    check_classes,
+    column,
+    find_column,
+    find_numbers,
+    refuse_keys,
+    rows_error,
+    sql_name,
+)
 from sparknn_magic.data.plan import RowsPlan, open_frames, sides_of
 from sparknn_magic.data.splits import TRAIN, VALIDATION, key_columns, split_columns, split_of
 from sparknn_magic.data.sql_steps import apply_steps
 from sparknn_magic.data.text.job import MOST, MOST_KEY
-from sparknn_magic.errors import SparkNNError, SpecError
+from sparknn_magic.errors import SparkNNError
 from sparknn_magic.plugin import Part
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved
@@ -101,11 +110,8 @@ def plan(
 
 def check_keys(experiment: Experiment) -> None:
     """Raise SpecError where the cell says of its data what only other tasks have."""
-    others = {"image": "pictures", "shape": "pictures", "features": "columns of numbers and categories"}
-    for name, words in others.items():
-        if experiment.where("data", name):
-            message = f"data.{name} is for {words}; the column of texts is named by `text`."
-            raise experiment.error(("data", name), message, key=True, kind=SpecError)
+    others = {"image": "pictures", "shape": "pictures", "features": "columns of numbers and categories", **BOXES}
+    refuse_keys(experiment, others, "the column of texts is named by `text`.")
 
 
 def find_texts(frame: DataFrame, experiment: Experiment, source: str) -> tuple[str, ...]:

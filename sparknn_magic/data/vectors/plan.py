@@ -8,7 +8,16 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from sparknn_magic.data.columns import check_classes, column, find_column, find_numbers, rows_error, sql_name
+from sparknn_magic.data.columns import (
+    BOXES,
+    check_classes,
+    column,
+    find_column,
+    find_numbers,
+    refuse_keys,
+    rows_error,
+    sql_name,
+)
 from sparknn_magic.data.plan import RowsPlan, open_frames, sides_of
 from sparknn_magic.data.splits import TRAIN, VALIDATION, key_columns, split_columns, split_of
 from sparknn_magic.data.sql_steps import apply_steps
@@ -114,6 +123,7 @@ def plan(
     `names` are the notebook's DataFrames.
     Raises: SpecError or DataError with the place in the cell.
     """
+    refuse_keys(experiment, BOXES, "the column of what is learnt is named by `label`.")
     applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved)
     frames = applied.frames
     source = frames["train"]

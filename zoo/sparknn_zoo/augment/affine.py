@@ -1,17 +1,17 @@
 """Turn, shift, scale and shear pictures."""
 
-from collections.abc import Callable
-
 import kornia.augmentation as kornia
+import torch
 from torch import Tensor
 
 from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
+from sparknn_zoo.augment.scenes import Mover, about, between
 
 
 @augmentation(
     "random_affine",
-    task="image-classification",
+    task=("image-classification", "object-detection"),
     main="degrees",
     source="Simard et al. 2003, Best Practices for CNNs, sec. 2",
 )
@@ -21,10 +21,11 @@ def random_affine(
     translate: float = 0.1,
     scale: tuple[float, float] = (0.9, 1.1),
     shear: float = 0.0,
-) -> Callable[[Tensor], Tensor]:
+) -> Mover:
     """float32[N, C, H, W] -> the same shape, each picture under an affine map of its own about its centre.
 
-    Bilinear; what comes in from outside the picture is 0 (black).
+    Bilinear; what comes in from outside the picture is 0 (black). Boxes are those around the turned boxes, and so
+    larger than what is in them: small turns alone are fit for detection.
 
     degrees: largest turn, either way.
     translate: largest shift, as a share of the width and of the height.
@@ -42,4 +43,19 @@ def random_affine(
     def apply(images: Tensor) -> Tensor:
         return warp(images).clamp(0, 1)
 
-    return apply
+    def moves(count: int, height: int, width: int) -> Tensor:
+        factor = between(count, *scale)[:, None, None]
+        linear = turns(between(count, -degrees, degrees)) * factor
+        slant = torch.eye(2).repeat(count, 1, 1)
+        slant[:, 0, 1] = torch.tan(torch.deg2rad(between(count, -shear, shear)))
+        x, y = between(count, -translate, translate) * width, between(count, -translate, translate) * height
+        middle = torch.full((count,), width / 2), torch.full((count,), height / 2)
+        return about(*middle, linear @ slant, x, y)
+
+    return Mover(apply, moves)
+
+
+def turns(degrees: Tensor) -> Tensor:
+    """Return float32[N, 2, 2], rotations by these angles."""
+    cos, sin = torch.deg2rad(degrees).cos(), torch.deg2rad(degrees).sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], 1)

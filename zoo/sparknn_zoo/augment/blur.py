@@ -12,7 +12,7 @@ from sparknn_zoo import checks
 
 @augmentation(
     "gaussian_blur",
-    task="image-classification",
+    task=("image-classification", "object-detection"),
     main="sigma",
     source="Chen et al. 2020, A Simple Framework for Contrastive Learning, app. A",
 )

@@ -11,7 +11,7 @@ from sparknn_zoo import checks
 
 @augmentation(
     "color_jitter",
-    task="image-classification",
+    task=("image-classification", "object-detection"),
     source="Howard 2013, Some Improvements on Deep CNN Based Image Classification, sec. 2; torchvision's formulas",
 )
 def color_jitter(

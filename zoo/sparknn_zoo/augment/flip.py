@@ -4,8 +4,6 @@ Plain torch and no kornia: at 256x3x32x32 on one thread `torch.where` takes 0.9 
 and a training run that only flips and crops need not import kornia.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -13,10 +11,36 @@ from sparknn_magic.plugin import augmentation
 from sparknn_zoo import checks
 
 SOURCE = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, sec. 4.1"
+TASKS = ("image-classification", "object-detection")
 
 
-@augmentation("random_horizontal_flip", task="image-classification", main="p", source=SOURCE)
-def random_horizontal_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
+class Flip:
+    """Mirrors some pictures along an axis, and their boxes."""
+
+    def __init__(self, p: float, axis: int):
+        self.p, self.axis = p, axis
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32[N, C, H, W] -> the same shape."""
+        return self._flipped(images)[0]
+
+    def boxed(self, images: Tensor, boxes: Tensor, real: int) -> tuple[Tensor, Tensor]:
+        """Return the pictures and where their boxes, float32[N, M, 5], are now."""
+        result, chosen = self._flipped(images)
+        low, high = (1, 3) if self.axis == 3 else (2, 4)  # of the class, x1, y1, x2, y2
+        mirrored = boxes.clone()
+        mirrored[..., low] = images.shape[self.axis] - boxes[..., high]
+        mirrored[..., high] = images.shape[self.axis] - boxes[..., low]
+        return result, torch.where(chosen[:, 0] & (boxes[..., :1] >= 0), mirrored, boxes)
+
+    def _flipped(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        # Drawn on the CPU, so that a seed gives the same pictures on every device.
+        chosen = (torch.rand(len(images), 1, 1, 1) < self.p).to(images.device)
+        return torch.where(chosen, images.flip(self.axis), images), chosen
+
+
+@augmentation("random_horizontal_flip", task=TASKS, main="p", source=SOURCE)
+def random_horizontal_flip(*, p: float = 0.5) -> Flip:
     """float32[N, C, H, W] -> the same shape, some pictures mirrored left to right.
 
     p: probability that a picture is mirrored.
@@ -25,8 +49,8 @@ def random_horizontal_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
     return _flip("random_horizontal_flip", p, axis=3)
 
 
-@augmentation("random_vertical_flip", task="image-classification", main="p", source=SOURCE)
-def random_vertical_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
+@augmentation("random_vertical_flip", task=TASKS, main="p", source=SOURCE)
+def random_vertical_flip(*, p: float = 0.5) -> Flip:
     """float32[N, C, H, W] -> the same shape, some pictures mirrored top to bottom.
 
     p: probability that a picture is mirrored.
@@ -35,12 +59,6 @@ def random_vertical_flip(*, p: float = 0.5) -> Callable[[Tensor], Tensor]:
     return _flip("random_vertical_flip", p, axis=2)
 
 
-def _flip(item: str, p: float, axis: int) -> Callable[[Tensor], Tensor]:
+def _flip(item: str, p: float, axis: int) -> Flip:
     checks.between(item, "p", p, 0, 1)
-
-    def apply(images: Tensor) -> Tensor:
-        # Drawn on the CPU, so that a seed gives the same pictures on every device.
-        chosen = (torch.rand(len(images), 1, 1, 1) < p).to(images.device)
-        return torch.where(chosen, images.flip(axis), images)
-
-    return apply
+    return Flip(p, axis)

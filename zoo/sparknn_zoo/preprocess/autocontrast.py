@@ -6,11 +6,12 @@ from PIL import Image, ImageOps
 
 from sparknn_magic.plugin import preprocessor
 from sparknn_zoo import checks
+from sparknn_zoo.preprocess.geometry import PICTURES
 
 
 @preprocessor(
     "autocontrast",
-    task="image-classification",
+    task=PICTURES,
     main="cutoff",
     source="Pillow, ImageOps.autocontrast, https://pillow.readthedocs.io/en/stable/reference/ImageOps.html",
 )

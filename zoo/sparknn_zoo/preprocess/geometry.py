@@ -1,4 +1,8 @@
-"""What the geometric preprocessors share: sizes, and a fill colour for any image mode."""
+"""What the preprocessors of pictures share: tasks, sizes, and a fill colour for any image mode.
+
+A step that moves pixels is an object with `place(width, height)`, where it moves those of such a picture, and
+`size(width, height)`, the (width, height) that it gives: true boxes follow.
+"""
 
 from collections.abc import Sequence
 
@@ -7,6 +11,8 @@ from PIL import Image
 from sparknn_magic.errors import SpecError
 from sparknn_zoo import checks
 
+PICTURES = ("image-classification", "object-detection")  # the tasks whose rows are pictures
+Place = tuple[float, float, float, float]  # scale_x, scale_y, dx, dy: pixel x goes to x * scale_x + dx
 Size = int | tuple[int, int]  # one number: a square; two: [height, width]
 Fill = int | tuple[int, int, int]  # a grey level or red, green, blue; 0..255
 

@@ -1,24 +1,45 @@
 """Add a border."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from PIL import Image
 
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import preprocessor
 from sparknn_zoo import checks
-from sparknn_zoo.preprocess.geometry import Fill, canvas, check_fill
+from sparknn_zoo.preprocess.geometry import PICTURES, Fill, Place, canvas, check_fill
 
 Padding = int | tuple[int, int] | tuple[int, int, int, int]
 
 
+class Pad:
+    """Picture -> the same with a border."""
+
+    def __init__(self, left: int, top: int, right: int, bottom: int, fill: Fill):
+        self.left, self.top, self.right, self.bottom, self.fill = left, top, right, bottom, fill
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the picture within its border."""
+        result = canvas(image.mode, *self.size(*image.size), self.fill)
+        result.paste(image, (self.left, self.top))
+        return result
+
+    def place(self, width: int, height: int) -> Place:
+        """Return where the pixels of a width x height picture go."""
+        return 1.0, 1.0, self.left, self.top
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) of the result."""
+        return self.left + width + self.right, self.top + height + self.bottom
+
+
 @preprocessor(
     "pad",
-    task="image-classification",
+    task=PICTURES,
     main="padding",
     source="LeCun et al. 1998, Gradient-Based Learning, sec. II.B: 28x28 to 32x32",
 )
-def pad(*, padding: Padding, fill: Fill = 0) -> Callable[[Image.Image], Image.Image]:
+def pad(*, padding: Padding, fill: Fill = 0) -> Pad:
     """Picture -> the same with a border.
 
     padding: pixels; one number for every side, two for [left and right, top and bottom], or four for
@@ -28,13 +49,7 @@ def pad(*, padding: Padding, fill: Fill = 0) -> Callable[[Image.Image], Image.Im
     """
     left, top, right, bottom = _sides(padding)
     check_fill("pad", fill)
-
-    def apply(image: Image.Image) -> Image.Image:
-        result = canvas(image.mode, left + image.width + right, top + image.height + bottom, fill)
-        result.paste(image, (left, top))
-        return result
-
-    return apply
+    return Pad(left, top, right, bottom, fill)
 
 
 def _sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:

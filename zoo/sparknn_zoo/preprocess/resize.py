@@ -1,12 +1,11 @@
 """Resize to an exact size."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from PIL import Image
 
 from sparknn_magic.plugin import preprocessor
-from sparknn_zoo.preprocess.geometry import Size, height_width
+from sparknn_zoo.preprocess.geometry import PICTURES, Place, Size, height_width
 
 Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "area"]
 FILTERS = {
@@ -18,13 +17,32 @@ FILTERS = {
 }
 
 
+class Resize:
+    """Picture of any size -> one of this size."""
+
+    def __init__(self, width: int, height: int, resample: Image.Resampling):
+        self.width, self.height, self.resample = width, height, resample
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the resized picture."""
+        return image.resize((self.width, self.height), self.resample)
+
+    def place(self, width: int, height: int) -> Place:
+        """Return where the pixels of a width x height picture go."""
+        return self.width / width, self.height / height, 0.0, 0.0
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) of the result."""
+        return self.width, self.height
+
+
 @preprocessor(
     "resize",
-    task="image-classification",
+    task=PICTURES,
     main="size",
     source="Pillow, Image.resize: convolution-based resampling, https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters",
 )
-def resize(*, size: Size, interpolation: Interpolation = "bilinear") -> Callable[[Image.Image], Image.Image]:
+def resize(*, size: Size, interpolation: Interpolation = "bilinear") -> Resize:
     """Picture of any size -> exactly the size asked for; the aspect ratio is not kept.
 
     To keep it, letterbox adds bars and center_crop cuts.
@@ -34,8 +52,4 @@ def resize(*, size: Size, interpolation: Interpolation = "bilinear") -> Callable
     Raises: SpecError where a side is below 1.
     """
     height, width = height_width("resize", size)
-
-    def apply(image: Image.Image) -> Image.Image:
-        return image.resize((width, height), FILTERS[interpolation])
-
-    return apply
+    return Resize(width, height, FILTERS[interpolation])

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from PIL import Image
 
 from sparknn_magic.plugin import preprocessor
+from sparknn_zoo.preprocess.geometry import PICTURES
 
 
 @preprocessor(
     "rgb",
-    task="image-classification",
+    task=PICTURES,
     source="Pillow, Image.convert, https://pillow.readthedocs.io/en/stable/reference/Image.html",
 )
 def rgb() -> Callable[[Image.Image], Image.Image]:

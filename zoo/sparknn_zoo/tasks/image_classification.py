@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sparknn_magic.data.spark import Inspected, Plan, Prepared
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
     from sparknn_magic.training.job import TrainJob, TrainRows
@@ -125,6 +126,12 @@ class ImageClassification(Task):
 
         return classification_metrics(predictions, meta["classes"], label=meta["spec"]["data"]["label"])
 
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+        """Return pictures with their true and predicted classes."""
+        from sparknn_magic.show.examples import picture_examples
+
+        return picture_examples(_read(_scored(predictions, meta), meta))
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, confusion matrix, and pictures with right and wrong predictions."""
         from sparknn_magic.show.report import write_report
@@ -139,27 +146,35 @@ def _reader(meta: Mapping[str, Any]) -> Part:
     return Part("sparknn_magic.data.worker:image_reader", {"steps": steps, **meta["input"], "shape": shape})
 
 
-def _examples(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
-    """Bring a few pictures to the driver: right ones, and the most confident mistakes."""
+def _scored(predictions: "DataFrame", meta: Mapping[str, Any]) -> "DataFrame":
+    """Return image, label, predicted and score of the rows that have a prediction."""
     from pyspark.sql import functions as F
 
-    from sparknn_magic.show.report import Example
-
     image, label = (F.col("`" + meta["spec"]["data"][role].replace("`", "``") + "`") for role in ("image", "label"))
-    scored = (
+    return (
         predictions.where("prediction.label IS NOT NULL")
         .select(image.alias("image"), label.cast("string").alias("label"), "prediction.label", "prediction.score")
         .toDF("image", "label", "predicted", "score")
     )
-    known = scored.where(F.col("label").isin(list(meta["classes"])))
+
+
+def _examples(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
+    """Bring a few pictures to the driver: right ones, and the most confident mistakes."""
+    from pyspark.sql import functions as F
+
+    known = _scored(predictions, meta).where(F.col("label").isin(list(meta["classes"])))
     right = known.where("predicted = label").orderBy(F.xxhash64("image")).limit(EXAMPLES)
     wrong = known.where("predicted != label").orderBy(F.desc("score")).limit(EXAMPLES)
-    found = []
-    read = _reader(meta).build()
-    for frame in (right, wrong):
-        table = frame.toArrow().combine_chunks()
-        if table.num_rows:
-            pictures = read(table.column("image").chunk(0))
-            rows = table.drop_columns("image").to_pylist()
-            found += [Example(pixels, **rows[i]) for pixels, i in zip(pictures.pixels, pictures.rows, strict=True)]
-    return found
+    return [*_read(right, meta), *_read(wrong, meta)]
+
+
+def _read(frame: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
+    """Bring the pictures of some rows to the driver, as the network sees them."""
+    from sparknn_magic.show.report import Example
+
+    table = frame.toArrow().combine_chunks()
+    if not table.num_rows:
+        return []
+    pictures = _reader(meta).build()(table.column("image").chunk(0))
+    rows = table.drop_columns("image").to_pylist()
+    return [Example(pixels, **rows[i]) for pixels, i in zip(pictures.pixels, pictures.rows, strict=True)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sparknn_magic.data.text.spark import Inspected, Prepared, TextPlan
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.show.report import Row
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
@@ -131,6 +132,12 @@ class TextClassification(TextTask):
             return multilabel_metrics(predictions, meta["classes"], label=label)
         return classification_metrics(predictions, meta["classes"], label=label)
 
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+        """Return texts with their true and predicted labels."""
+        from sparknn_magic.show.examples import row_examples
+
+        return row_examples(_rows(_said(predictions, meta), meta))
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, confusion matrix, calibration, and the most confident mistakes."""
         from sparknn_magic.show.report import write_report
@@ -147,19 +154,33 @@ def _mistakes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "list[Row]":
     """Bring the texts of the most confident mistakes to the driver."""
     from pyspark.sql import functions as F
 
+    wrong = F.col("label") != F.col("predicted")
+    if not meta["several"]:
+        wrong = F.col("label").isin(list(meta["classes"])) & wrong
+    return _rows(_said(predictions, meta).where(wrong).orderBy(F.desc("score"), "t0").limit(EXAMPLES), meta)
+
+
+def _said(predictions: "DataFrame", meta: Mapping[str, Any]) -> "DataFrame":
+    """Return label, predicted, score and the beginnings of the texts, `t0` and on, of rows that have a prediction."""
+    from pyspark.sql import functions as F
+
     from sparknn_magic.data.columns import column
-    from sparknn_magic.show.report import Row
 
     label, names = column(meta["spec"]["data"]["label"]), text_columns(meta)
     texts = [F.substring(column(name), 1, 500).alias(f"t{i}") for i, name in enumerate(names)]
     if meta["several"]:
         truth, guess = F.array_sort(label), F.array_sort("prediction.labels")
         said = [F.array_join(each, ", ").alias(name) for each, name in ((truth, "label"), (guess, "predicted"))]
-        wrong = F.col("label") != F.col("predicted")
     else:
         said = [label.cast("string").alias("label"), F.col("prediction.label").alias("predicted")]
-        wrong = F.col("label").isin(list(meta["classes"])) & (F.col("label") != F.col("predicted"))
     scored = predictions.where("prediction.label IS NOT NULL")
-    rows = scored.select(*said, F.col("prediction.score").alias("score"), *texts).where(wrong)
-    found = rows.orderBy(F.desc("score"), "t0").limit(EXAMPLES).collect()
+    return scored.select(*said, F.col("prediction.score").alias("score"), *texts)
+
+
+def _rows(frame: "DataFrame", meta: Mapping[str, Any]) -> "list[Row]":
+    """Bring such rows to the driver."""
+    from sparknn_magic.show.report import Row
+
+    names = text_columns(meta)
+    found = frame.collect()
     return [Row({n: r[f"t{i}"] for i, n in enumerate(names)}, r.label, r.predicted, r.score) for r in found]

@@ -1,6 +1,6 @@
 """The task `token-classification`: a text in, the named entities in it out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sparknn_magic.data.entities.spark import EntityPlan, EntityPrepared, Inspected
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
     from sparknn_magic.training.job import TrainJob, TrainRows
@@ -142,6 +143,13 @@ class TokenClassification(TextTask):
 
         return entity_metrics(predictions, text=text_columns(meta)[0], label=_label(meta))
 
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+        """Return texts with their true and predicted entities."""
+        from sparknn_magic.show.examples import tagged_examples
+
+        rows, read = _spans(predictions, meta)
+        return tagged_examples([read(row) for row in rows.where("text IS NOT NULL").collect()])
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, the labels, and the texts with most mistakes, their entities marked."""
         from sparknn_magic.show.report import write_report
@@ -156,6 +164,14 @@ def _label(meta: Mapping[str, Any]) -> str:
 def _worst(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
     """Bring the texts with most wrong entities to the driver."""
     from pyspark.sql import functions as F
+
+    rows, read = _spans(predictions, meta)
+    return [read(r) for r in rows.where("wrong > 0").orderBy(F.desc("wrong"), "text").limit(EXAMPLES).collect()]
+
+
+def _spans(predictions: "DataFrame", meta: Mapping[str, Any]) -> "tuple[DataFrame, Callable[[Any], Any]]":
+    """Return text, true, predicted and wrong (how many) of rows, and what makes of such a row what is shown."""
+    from pyspark.sql import functions as F
     from pyspark.sql.types import ArrayType
 
     from sparknn_magic.evaluate.entities import with_spans
@@ -168,7 +184,9 @@ def _worst(predictions: "DataFrame", meta: Mapping[str, Any]) -> list[Any]:
     shown = F.slice(text, 1, SHOWN) if of_words else F.substring(text, 1, SHOWN)
     rows = with_spans(predictions, text=name, label=_label(meta))
     wrong = F.size("true") + F.size("predicted") - 2 * F.size("hits")
-    picked = rows.select(shown.alias("text"), "true", "predicted", wrong.alias("wrong")).where("wrong > 0")
-    found = picked.orderBy(F.desc("wrong"), "text").limit(EXAMPLES).collect()
     read = tagged_words if of_words else tagged_text
-    return [read(r.text, *([tuple(span) for span in spans] for spans in (r.true, r.predicted))) for r in found]
+
+    def tagged(row: Any) -> Any:
+        return read(row.text, *([tuple(span) for span in spans] for spans in (row.true, row.predicted)))
+
+    return rows.select(shown.alias("text"), "true", "predicted", wrong.alias("wrong")), tagged

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sparknn_magic.data.vectors.spark import Prepared
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
 
 EXAMPLES = 20  # mistakes in the report
 
@@ -48,20 +49,33 @@ class VectorClassification(VectorTask):
 
         return classification_metrics(predictions, meta["classes"], label=meta["spec"]["data"]["label"])
 
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+        """Return rows with their true and predicted classes."""
+        from sparknn_magic.show.examples import row_examples
+
+        return row_examples(report_rows(_known(predictions, meta), meta))
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, confusion matrix, and the rows with the most confident mistakes."""
         from pyspark.sql import functions as F
 
-        from sparknn_magic.data.columns import column
         from sparknn_magic.show.report import write_report
 
-        rows = scored_rows(
-            predictions,
-            meta,
-            label=column(meta["spec"]["data"]["label"]).cast("string"),
-            predicted=F.col("prediction.label"),
-            score=F.col("prediction.score"),
-        )
-        known = rows.where(F.col("label").isin(list(meta["classes"])))
-        wrong = known.where("predicted != label").orderBy(F.desc("score")).limit(EXAMPLES)
+        wrong = _known(predictions, meta).where("predicted != label").orderBy(F.desc("score")).limit(EXAMPLES)
         write_report(path, meta, rows=report_rows(wrong, meta))
+
+
+def _known(predictions: "DataFrame", meta: Mapping[str, Any]) -> "DataFrame":
+    """Return label, predicted, score and the features of rows with a label that is one of the classes."""
+    from pyspark.sql import functions as F
+
+    from sparknn_magic.data.columns import column
+
+    rows = scored_rows(
+        predictions,
+        meta,
+        label=column(meta["spec"]["data"]["label"]).cast("string"),
+        predicted=F.col("prediction.label"),
+        score=F.col("prediction.score"),
+    )
+    return rows.where(F.col("label").isin(list(meta["classes"])) & F.col("predicted").isNotNull())

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sparknn_magic.data.vectors.spark import Inspected, Prepared
     from sparknn_magic.infer.job import InferJob
+    from sparknn_magic.show.examples import Examples
 
 EXAMPLES = 20  # rows with the largest errors in the report
 POINTS = 2000  # predicted and true numbers in the report
@@ -61,22 +62,32 @@ class VectorRegression(VectorTask):
         label, mean = meta["spec"]["data"]["label"], meta["statistics"]["mean"]
         return regression_metrics(predictions, label=label, baseline=mean)
 
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+        """Return rows with their true and predicted numbers."""
+        from sparknn_magic.show.examples import row_examples
+
+        return row_examples(report_rows(_scored(predictions, meta), meta))
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, predicted against true numbers, and the rows with the largest errors."""
         from pyspark.sql import functions as F
 
-        from sparknn_magic.data.columns import column
         from sparknn_magic.show.report import Numbers, write_report
 
-        rows = scored_rows(
-            predictions,
-            meta,
-            label=column(meta["spec"]["data"]["label"]).cast("double"),
-            predicted=F.col("prediction.prediction"),
-        )
+        rows = _scored(predictions, meta)
         error = F.abs(F.col("predicted") - F.col("label"))
         rows = rows.where(error < float("inf"))  # neither null nor NaN
         points = rows.select("label", "predicted").orderBy(F.xxhash64("label", "predicted")).limit(POINTS).toArrow()
         numbers = Numbers(*(points.column(name).to_numpy() for name in ("label", "predicted")))
         worst = rows.orderBy(F.desc(error)).limit(EXAMPLES)
         write_report(path, meta, rows=report_rows(worst, meta), numbers=numbers)
+
+
+def _scored(predictions: "DataFrame", meta: Mapping[str, Any]) -> "DataFrame":
+    """Return label, predicted and the features."""
+    from pyspark.sql import functions as F
+
+    from sparknn_magic.data.columns import column
+
+    label = column(meta["spec"]["data"]["label"]).cast("double")
+    return scored_rows(predictions, meta, label=label, predicted=F.col("prediction.prediction"))

@@ -93,12 +93,12 @@ class Wanted:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def library(family: Family) -> Any:
-    """Return the transformers library. Raises: MissingExtra."""
+def library(name: str) -> Any:
+    """Return the transformers library, which an architecture of this name needs. Raises: MissingExtra."""
     try:
         import transformers
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"{family.name} needs {error.name}: {EXTRA}") from error
+        raise MissingExtra(f"{name} needs {error.name}: {EXTRA}") from error
     return transformers
 
 
@@ -124,8 +124,8 @@ def read_config(family: Family, wanted: Wanted) -> tuple[dict[str, Any], Path | 
     Raises: BundleError for files that cannot be used; SpecError for settings that cannot go together.
     """
     folder = folder_of(wanted.pretrained) if wanted.pretrained is not None else None
-    written = _read_json(folder / CONFIG) if folder is not None else {}
-    written |= _read_mapping(family, wanted.config)
+    written = read_json(folder / CONFIG) if folder is not None else {}
+    written |= read_mapping(wanted.config)
     if family is ANY and not written:
         message = "encoder needs files to start from, or a config."
         raise SpecError(message, hint="Write `pretrained: FOLDER`, or `config: {model_type: bert, ...}`.")
@@ -140,14 +140,16 @@ def read_config(family: Family, wanted: Wanted) -> tuple[dict[str, Any], Path | 
     return written, folder
 
 
-def _read_mapping(family: Family, config: str | Mapping[str, Any] | None) -> dict[str, Any]:
+def read_mapping(config: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings of a config that is given, or whose path is. Raises: BundleError."""
     if config is None or isinstance(config, Mapping):
         return dict(config or {})
     path = Path(config).expanduser()
-    return _read_json(path / CONFIG if path.is_dir() else path)
+    return read_json(path / CONFIG if path.is_dir() else path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises: BundleError where there is none."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -168,7 +170,7 @@ def make_config(
     family: Family, inputs: TextInputs, wanted: Wanted, written: Mapping[str, Any], pretrained: bool
 ) -> Any:
     """Return transformers' config of the network. Raises: SpecError where its values cannot be."""
-    transformers = library(family)
+    transformers = library(family.name)
     from huggingface_hub.errors import StrictDataclassError
 
     kind = written["model_type"]
@@ -241,7 +243,7 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
 
     Raises: BundleError where weights are missing or of other shapes.
     """
-    transformers = library(family)
+    transformers = library(family.name)
     from safetensors import SafetensorError
 
     kind = transformers.models.auto.modeling_auto.MODEL_MAPPING[type(config)]
@@ -267,13 +269,14 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
     missing = sorted(found["missing_keys"])
     if missing:
         raise BundleError(
-            f"'{written}' has no weights for {_listed(missing)}, which a {config.model_type} network has.",
+            f"'{written}' has no weights for {listed(missing)}, which a {config.model_type} network has.",
             hint="Its config.json may belong to other weights.",
         )
     return model, tuple(sorted(found["unexpected_keys"]))
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Return the first of some names, and how many more there are."""
     more = f" (and {len(names) - SHOWN} more)" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
@@ -281,7 +284,7 @@ def _listed(names: list[str]) -> str:
 def pooling_of(family: Family, folder: Path | None, config: Any) -> str:
     """Return how the family, or the files, make one vector of a text: cls or mean."""
     if folder is not None and (folder / POOLING).is_file():
-        said = _read_json(folder / POOLING)
+        said = read_json(folder / POOLING)
         return "mean" if said.get("pooling_mode_mean_tokens") or said.get("pooling_mode") == "mean" else "cls"
     return getattr(config, "classifier_pooling", family.pooling) if folder is not None else family.pooling
 

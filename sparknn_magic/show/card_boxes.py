@@ -1,0 +1,68 @@
+"""What the card says of a detector's inputs and outputs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparknn_magic.show.card_pictures import NEEDS, ROWS, before
+from sparknn_magic.show.markdown import table
+from sparknn_magic.show.words import number, shape_text
+
+__all__ = ["NEEDS", "ROWS", "before", "interface", "snippet"]
+
+SNIPPET = """\
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+
+picture = Image.new("RGB", (640, 480), "white")  # yours: Image.open("photo.jpg")
+picture = picture.convert("{mode}").resize(({width}, {height}))  # stands for the preprocessing listed below
+image = np.asarray(picture, dtype=np.uint8).reshape(1, {height}, {width}, {channels})
+
+boxes, scores, labels, count = session.run(["boxes", "scores", "labels", "count"], {{"image": image}})
+print(count[0], "objects")
+for n in range(count[0]):  # x1, y1, x2, y2 in pixels of `image`
+    print(classes[labels[0, n]], round(float(scores[0, n]), 3), boxes[0, n].round(1).tolist())
+"""
+
+
+def snippet(meta: Mapping[str, Any]) -> str:
+    """Return Python that finds the objects of one picture."""
+    shape = meta["input"]
+    mode = {1: "L", 3: "RGB"}.get(shape["channels"], "RGB")
+    height, width, channels = (int(shape[name]) for name in ("height", "width", "channels"))
+    return SNIPPET.format(mode=mode, height=height, width=width, channels=channels)
+
+
+def interface(meta: Mapping[str, Any]) -> str:
+    """Return the file's inputs and outputs."""
+    shape, rules = meta["input"], meta["detections"]
+    most, least = int(rules["most"]), number(rules["score"])
+    rows = [
+        ["", "name", "type", "meaning"],
+        [
+            "input",
+            "`image`",
+            f"`uint8[N, {shape['height']}, {shape['width']}, {shape['channels']}]`",
+            f"pictures, {shape_text(shape)}, values 0 to 255; N is free",
+        ],
+        ["output", "`boxes`", "`float32[N, K, 4]`", "x1, y1, x2, y2 in pixels of the input; the highest score first"],
+        ["output", "`scores`", "`float32[N, K]`", f"0 to 1, {least} at least"],
+        ["output", "`labels`", "`int64[N, K]`", "the class, from 0, in the order below"],
+        [
+            "output",
+            "`count`",
+            "`int64[N]`",
+            f"how many objects there are, at most {most}; behind them: zeros, label -1",
+        ],
+    ]
+    apart = "No box is left out for lying on another one."
+    if rules.get("nms") is not None:
+        apart = f"Of boxes of one class that overlap by an IoU above {number(rules['nms'])} the surest is kept (NMS)."
+    note = f"Normalization, the choice of boxes and NMS are in the graph. {apart} On Spark, boxes are in pixels of the "
+    note += "picture as it came."
+    return f"## Inputs and outputs\n\n{table(rows, 'llll')}\n\n{note}"

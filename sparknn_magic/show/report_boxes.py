@@ -1,0 +1,69 @@
+"""Sections of the report on a detector: pictures with boxes, the worst misses, precision by recall, and the classes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparknn_magic.show.boxes import SCENES, Scene, Scenes, class_colours, scene_figure
+from sparknn_magic.show.detections import class_rows
+from sparknn_magic.show.markup import Markup, el
+from sparknn_magic.show.parts import section, themed
+from sparknn_magic.show.recall_curves import precision_recall
+from sparknn_magic.show.words import percent
+
+LINES = "Solid boxes are predicted, dashed ones true; a cross marks a wrong one, and what is missed is named."
+
+
+def scene_sections(scenes: Scenes | None, classes: list[str]) -> list[Markup]:
+    """Return the pictures, and those with the worst misses; none where there are none."""
+    if scenes is None or not (scenes.examples or scenes.misses):
+        return []
+    colours = class_colours([*scenes.examples, *scenes.misses], scenes.classes or classes)
+    found = []
+    drawn = f"Boxes with a score of {percent(scenes.score, 0)} or more: there precision and recall balance best (F1)."
+    if scenes.examples:
+        found.append(
+            section(
+                "Pictures",
+                f"{LINES} {drawn}",
+                el("style", Markup(SCENES)),
+                _grid(scenes.examples, scenes.score, colours),
+            )
+        )
+    if scenes.misses:
+        note = "True boxes that no predicted one overlaps, and the most confident boxes where there is nothing."
+        style = None if found else el("style", Markup(SCENES))
+        found.append(section("The worst misses", note, style, _grid(scenes.misses, scenes.score, colours)))
+    return found
+
+
+def _grid(scenes: Any, score: float, colours: dict[str, str]) -> Markup:
+    return el("div", *(scene_figure(scene, score, colours) for scene in scenes), cls="scenes")
+
+
+def recall(metrics: Mapping[str, Any]) -> Markup | None:
+    """Return precision by recall of the classes, where the metrics have it."""
+    if not metrics.get("curves"):
+        return None
+    drawn = [precision_recall(metrics, dark=dark) for dark in (False, True)]
+    note = "At IoU 0.5. The area under a class's line is its average precision there."
+    return section("Precision and recall", note, themed(drawn[0], drawn[1], "Precision by recall of each class"))
+
+
+def classes_table(metrics: Mapping[str, Any]) -> Markup:
+    """Return mAP, mAP at IoU 0.5 and the number of boxes of each class."""
+    titles = ("Class", "mAP", "mAP at IoU 0.5", "Boxes")
+    head = el("tr", *(el("th", t, cls="num" if n else None, scope="col") for n, t in enumerate(titles)))
+    listed = el("table", el("thead", head), el("tbody", *class_rows(list(metrics["per_class"]))), cls="list")
+    return section(
+        "Classes", "Average precision, the mean over IoU 0.5 to 0.95 first.", el("div", listed, cls="scroll")
+    )
+
+
+def notebook_scenes(scenes: list[Scene], score: float, classes: list[str]) -> Markup:
+    """Return pictures with their boxes for a notebook's output."""
+    return el(
+        "div",
+        el("style", Markup(SCENES)),
+        el("div", LINES, cls="soft"),
+        _grid(scenes, score, class_colours(scenes, classes)),
+    )

@@ -1,0 +1,50 @@
+"""What a task or an architecture changes of a cell's defaults: a detector learns otherwise than a classifier.
+
+A task says it in `defaults`, an architecture in `notes["defaults"]`, which goes before: keys and values as a cell would
+write them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparknn_magic import registry
+from sparknn_magic.errors import SparkNNError
+from sparknn_magic.plugin import Item
+
+
+def with_defaults(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cell's keys and values with those that its task and its architecture have where it says nothing.
+
+    Of a section, such as `train`, each key counts alone. Names that nothing has are left to those who report them.
+    """
+    task = _item("task", cell.get("task"))
+    if task is None:
+        return dict(cell)
+    filled = dict(cell)
+    if getattr(task.build, "defaults", {}):
+        model = _item("architecture", cell.get("model"))
+        if model is not None:
+            filled = _filled(filled, model.notes.get("defaults", {}))
+    return _filled(filled, getattr(task.build, "defaults", {}))
+
+
+def _filled(cell: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    filled = dict(cell)
+    for key, value in defaults.items():
+        written = filled.get(key)
+        if key not in filled:
+            filled[key] = value
+        elif isinstance(value, Mapping) and isinstance(written, Mapping):
+            filled[key] = {**value, **written}
+    return filled
+
+
+def _item(kind: str, written: Any) -> Item | None:
+    """Return the item that a cell names: `name` or `{name: options}`; None where there is none such."""
+    name = next(iter(written)) if isinstance(written, Mapping) and len(written) == 1 else written
+    if not isinstance(name, str) or not name:
+        return None
+    try:
+        return registry.get(kind, name)
+    except SparkNNError:  # reported with its place when the experiment is resolved
+        return None

@@ -1,0 +1,82 @@
+"""Shelf scenes: boxes are where the items are, and the same seed gives the same scenes."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sparknn_magic
+from sparknn_magic.data.boxes.compose import COVERED, FEWEST, MOST, SIDES, compose, draw_items
+from sparknn_magic.errors import DataError
+
+
+def items(count, seed=0):
+    """Bright discs and bars of 28 x 28."""
+    y, x = np.mgrid[:28, :28]
+    draw = np.random.default_rng(seed)
+    disc = ((x - 14) ** 2 + (y - 14) ** 2 < 100) * 200
+    bar = ((x > 9) & (x < 18)) * 255
+    return [(disc if draw.random() < 0.5 else bar).astype(np.uint8) for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_boxes_are_tight_around_items_of_which_most_are_seen(seed):
+    scene = compose(items(12), np.random.default_rng(seed))
+    height, width = scene.owner.shape
+    assert scene.pixels.shape == (height, width, 3)
+    assert SIDES[0] <= min(height, width) <= max(height, width) <= SIDES[1]
+    assert len(scene.boxes) == len(scene.items) >= 10
+    last = len(scene.boxes) - 1
+    for i, (x1, y1, x2, y2) in enumerate(scene.boxes.astype(int)):
+        assert 0 <= x1 < x2 <= width
+        assert 0 <= y1 < y2 <= height
+        rows, columns = np.nonzero(scene.owner == i)
+        assert x1 <= columns.min()
+        assert columns.max() < x2
+        assert y1 <= rows.min()
+        assert rows.max() < y2
+        if i == last:  # nothing is laid over it
+            assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x1, y1, x2, y2)
+
+
+def test_no_item_is_hidden_beyond_the_limit():
+    full = [np.full((28, 28), 255, np.uint8)] * MOST
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        scene = compose(full, draw)
+        for i in range(len(scene.boxes)):
+            seen = (scene.owner == i).sum()
+            x1, y1, x2, y2 = scene.boxes[i]
+            # A tilted square fills its box by its cosine and sine: at the most by all of it.
+            assert seen >= (1 - COVERED) * 0.6 * (x2 - x1) * (y2 - y1)
+
+
+def test_items_of_a_scene_depend_on_its_number_and_seed_alone():
+    alone = list(draw_items([7], 1000, seed=3))
+    assert alone == [each for each in draw_items(range(20), 1000, seed=3) if each[0] == 7]
+    assert alone != [(7, *each[1:]) for each in draw_items([7], 1000, seed=4)]
+    counts = np.bincount([scene for scene, _, _ in draw_items(range(300), 1000, seed=0)])
+    assert (counts.min(), counts.max()) == (FEWEST, MOST)
+
+
+def test_spark_composes_the_same_scenes_whatever_their_number(spark, monkeypatch):
+    frame = sparknn_magic.shelf_scenes(spark, rows=3, seed=5)
+    assert frame.dtypes == [
+        ("id", "bigint"), ("image", "binary"), ("boxes", "array<array<float>>"), ("labels", "array<string>"),
+    ]  # fmt: skip
+    few = {row.id: row for row in frame.collect()}
+    monkeypatch.setattr("sparknn_magic.data.boxes.shelf.TASK_SCENES", 2)
+    more = {row.id: row for row in sparknn_magic.shelf_scenes(spark, rows=6, seed=5).where("id < 3").collect()}
+    assert sorted(few) == [0, 1, 2]
+    assert few == more
+    for row in few.values():
+        image = Image.open(io.BytesIO(bytes(row.image)))
+        assert image.format == "JPEG"
+        assert len(row.boxes) == len(row.labels)
+        assert max(box[2] for box in row.boxes) <= image.width
+
+
+def test_no_scene_at_all_is_refused(spark):
+    with pytest.raises(DataError, match="shelf_scenes makes 1 scene or more, not 0"):
+        sparknn_magic.shelf_scenes(spark, rows=0)

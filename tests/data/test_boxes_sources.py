@@ -1,0 +1,166 @@
+"""Annotated pictures as sources: COCO, Pascal VOC and YOLO, read by Spark."""
+
+import json
+
+import pytest
+
+from sparknn_magic.data.boxes.spark import inspect, prepare
+from sparknn_magic.errors import SparkNNError
+from tests.data.scenes import lay_out, picture
+
+
+def write(root, files):
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def coco(names, annotations):
+    """A COCO file of pictures 1, 2, ... and of annotations (picture, category, box, crowd)."""
+    return json.dumps(
+        {
+            "images": [{"id": i, "file_name": name} for i, name in enumerate(names, 1)],
+            "categories": [{"id": 5, "name": "cat"}, {"id": 2, "name": "dog"}],
+            "annotations": [
+                {"image_id": i, "category_id": kind, "bbox": box, "iscrowd": crowd}
+                for i, kind, box, crowd in annotations
+            ],
+        }
+    )  # fmt: skip
+
+
+def voc(name, box):
+    sides = "".join(f"<{side}>{n}</{side}>" for side, n in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+    return f"<annotation><object><name>{name}</name><bndbox>{sides}</bndbox></object></annotation>"
+
+
+def rows_of(frame):
+    assert frame.dtypes == [
+        ("image", "binary"), ("boxes", "array<array<double>>"), ("labels", "array<string>"), ("key", "string"),
+    ]  # fmt: skip
+    return {row.key: (bytes(row.image), row.boxes, row.labels) for row in frame.collect()}
+
+
+def source_rows(spark, written):
+    """The training rows as the source gives them: no row is on another side."""
+    return rows_of(lay_out(spark, f"train: {written}\nvalidation: null").train)
+
+
+def refusal(spark, written):
+    with pytest.raises(SparkNNError) as error:
+        inspect(lay_out(spark, f"train: {written}\nvalidation: null"))
+    assert len(str(error.value).splitlines()) <= 2
+    return str(error.value)
+
+
+def test_coco_gives_each_listed_picture_its_boxes(spark, tmp_path):
+    annotations = [(1, 5, [1, 2, 3, 4], 0), (1, 2, [5, 5, 5, 5], 0), (2, 5, [0, 0, 9, 9], 1)]
+    files = {
+        "my set [1]/_annotations.coco.json": coco(["a.png", "deep/b 1%20.PNG", "gone.png"], annotations),
+        "my set [1]/a.png": picture(shade=1),
+        "my set [1]/deep/b 1%20.PNG": picture(shade=2),
+        "my set [1]/unlisted.png": picture(shade=3),
+    }
+    root = write(tmp_path, files)
+    where = f"{{coco: '{root}/my set [1]/_annotations.coco.json'}}"
+    assert source_rows(spark, where) == {
+        "a.png": (picture(shade=1), [[1, 2, 4, 6], [5, 5, 10, 10]], ["cat", "dog"]),
+        "deep/b 1%20.PNG": (picture(shade=2), [], []),
+    }
+    prepared = prepare(lay_out(spark, f"train: {where}\nvalidation: null"), str(tmp_path / "prepared"))
+    assert (prepared.classes, prepared.rows) == (("cat", "dog"), {"train": 2, "validation": 0})
+    assert (prepared.boxes["boxes"], prepared.boxes["background"]) == (2, 1)
+    assert prepared.notes == [
+        "data.train: 1 of 3 pictures not found and left out, such as 'gone.png'.",
+        "data.train: 1 annotation of a crowd (iscrowd) is left out.",
+    ]
+
+
+def test_a_coco_file_may_lie_elsewhere_than_its_pictures(spark, tmp_path):
+    files = {"annotations/train.json": coco(["a.png"], [(1, 5, [1, 2, 3, 4], 0)]), "photos/a.png": picture()}
+    root = write(tmp_path, files)
+    assert source_rows(spark, f"{{coco: {root}/annotations/train.json, images: {root}/photos}}").keys() == {"a.png"}
+    assert refusal(spark, f"{{coco: {root}/annotations/train.json}}") == (
+        f"line 3, column 17: '{root}/annotations' has none of the pictures of '{root}/annotations/train.json', "
+        "such as 'a.png'.\n`images: FOLDER` beside `coco` names the folder that their file names start from."
+    )
+
+
+def test_what_is_no_coco_file_is_refused_with_its_place(spark, tmp_path):
+    write(tmp_path, {"a.json": '{"images": [}', "b.json": "{}"})
+    where = f"line 3, column 17: '{tmp_path}"
+    assert refusal(spark, f"{{coco: {tmp_path}/a.json}}").startswith(
+        f"{where}/a.json' cannot be read: it is not JSON: line 1"
+    )
+    assert refusal(spark, f"{{coco: {tmp_path}/b.json}}").startswith(
+        f"{where}/b.json' cannot be read: it has no list 'cat"
+    )
+    assert refusal(spark, f"{{coco: {tmp_path}}}") == f"{where}' is a folder; name the JSON file in it."
+    words = refusal(spark, f"{{coco: {tmp_path}/c.json}}")
+    assert words.startswith(f"line 3, column 17: there is no file or folder '{tmp_path}/c.json'. Did you mean '")
+
+
+def test_voc_folders_are_paired_by_name_side_by_side_or_in_one(spark, tmp_path):
+    files = {
+        "JPEGImages/1.png": picture(shade=1),
+        "JPEGImages/not looked at.png": picture(shade=2),
+        "JPEGImages/broken.png": picture(shade=3),
+        "Annotations/1.xml": voc("cat", (1, 2, 3, 4)),
+        "Annotations/broken.xml": "<annotation>",
+        "Annotations/no picture.xml": voc("cat", (1, 2, 3, 4)),
+        "flat/2.PNG": picture(shade=4),
+        "flat/2.XML": voc("dog", (5, 6, 7, 8)),
+    }
+    root = write(tmp_path / "voc", files)
+    assert source_rows(spark, f"{{voc: {root}}}") == {
+        "JPEGImages/1.png": (picture(shade=1), [[1, 2, 3, 4]], ["cat"]),
+        "flat/2.PNG": (picture(shade=4), [[5, 6, 7, 8]], ["dog"]),
+    }
+    found = inspect(lay_out(spark, f"train: {{voc: {root}}}\nvalidation: null"))
+    assert found.classes == ("cat", "dog")
+    assert found.remarks == (
+        "data.train: 1 picture without an XML file is left out.",
+        "data.train: 1 annotation file cannot be read, left out with the pictures, such as that of "
+        "'JPEGImages/broken.png': it is not XML: no element found: line 1, column 12.",
+    )
+
+
+def test_yolo_boxes_are_in_pixels_of_their_pictures_with_the_names_of_data_yaml(spark, tmp_path):
+    files = {
+        "data.yaml": "names: [cat, dog]",
+        "train/images/a.png": picture(60, 40),
+        "train/images/b.png": picture(200, 100),
+        "train/images/empty.png": picture(20, 20),
+        "train/images/background.png": picture(20, 30),
+        "train/labels/a.txt": "1 0.5 0.5 0.5 0.5",
+        "train/labels/b.txt": "0 0.25 0.5 0.5 1\n1 0.5 0.5 0.5 0.5",
+        "train/labels/empty.txt": "",
+    }
+    root = write(tmp_path / "yolo", files)
+    found = source_rows(spark, f"{{yolo: {root}/train}}")
+    assert {key: row[1:] for key, row in found.items()} == {
+        "images/a.png": ([[15, 10, 45, 30]], ["dog"]),
+        "images/b.png": ([[0, 0, 100, 100], [50, 25, 150, 75]], ["cat", "dog"]),
+        "images/empty.png": (None, None),  # Spark shows no empty files
+        "images/background.png": (None, None),
+    }
+    write(root, {"train/labels/b.txt": "9 0.5 0.5 0.5 0.5"})
+    seen = inspect(lay_out(spark, f"train: {{yolo: {root}/train}}\nvalidation: null", more="preprocess: [{resize: 8}]"))
+    assert seen.remarks == (
+        "data.train: 1 annotation file cannot be read, left out with the pictures, such as that of 'images/b.png': "
+        "line 1 has the class 9, which has no name.",
+    )
+    assert (seen.rows["train"], seen.boxes.background) == (3, 2)
+
+
+def test_folders_that_do_not_belong_together_are_refused(spark, tmp_path):
+    root = write(tmp_path, {"p/a.png": picture(), "x/b.xml": voc("cat", (1, 2, 3, 4))})
+    assert refusal(spark, f"{{voc: {root}/x, images: {root}/p}}") == (
+        f"line 3, column 16: none of the pictures in '{root}/p' has an XML file of its name in '{root}/x'.\n"
+        "Both lie in one folder, or in parallel ones: images and labels or annotations."
+    )
+    assert refusal(spark, f"{{yolo: {root}/nowhere}}").startswith(
+        f"line 3, column 17: there is no file or folder '{root}/nowhere'."
+    )

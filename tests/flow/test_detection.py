@@ -1,0 +1,153 @@
+"""Detection from rows to SQL: pictures with boxes, a tiny network, a model folder, a report, boxes where they were."""
+
+import re
+
+import numpy as np
+import pytest
+
+import sparknn_magic
+from sparknn_magic.run import dry_run
+from sparknn_magic.show.text import metrics_table, plan_text
+from sparknn_magic.training.picture_ap import overlap
+from tests.data.pictures import encode
+
+CELL = """\
+task: object-detection
+data:
+  train: scenes
+  validation: 20%
+  test: scenes_test
+preprocess:
+- letterbox: 64
+augment:
+- random_horizontal_flip
+model:
+  centernet: {width: 8, channels: 24, stride: 4}
+train:
+  epochs: 14
+  batch_size: 8
+  optimizer: {adamw: {lr: 5e-3}}
+  workers: 1
+"""
+COLOURS = {"brick": (220, 60, 40), "leaf": (40, 200, 80)}
+SCHEMA = "id int, image binary, boxes array<array<float>>, labels array<string>"
+
+
+def scene(draw) -> tuple[bytes, list, list]:
+    """A wide picture of noise with up to three plain rectangles, each in a third of its own."""
+    pixels = draw.integers(70, 130, (64, 96, 3), np.uint8)
+    boxes, labels = [], []
+    for third in range(3):
+        if draw.random() < 0.7:
+            width, height = draw.integers(14, 28, 2)
+            left, top = 32 * third + draw.integers(0, 32 - width), draw.integers(0, 64 - height)
+            labels.append(str(draw.choice(list(COLOURS))))
+            pixels[top : top + height, left : left + width] = COLOURS[labels[-1]]
+            boxes.append([float(v) for v in (left, top, left + width, top + height)])
+    return encode(pixels), boxes, labels
+
+
+def rows(count: int, seed: int) -> list[tuple]:
+    draw = np.random.default_rng(seed)
+    return [(n, *scene(draw)) for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def scenes(spark):
+    frames = []
+    for name, count, seed in (("scenes", 90, 0), ("scenes_test", 24, 1)):
+        values = [(n, bytearray(image), boxes, labels) for n, image, boxes, labels in rows(count, seed)]
+        frames.append(spark.createDataFrame(values, SCHEMA).persist())
+        frames[-1].createOrReplaceTempView(name)
+    yield frames
+    for frame in frames:
+        frame.unpersist()
+
+
+@pytest.fixture(scope="module")
+def shapes(spark, scenes, tmp_path_factory):
+    home = tmp_path_factory.mktemp("detection")
+    cell = CELL + f"export: {home / 'shapes'}\n"
+    return sparknn_magic.train(cell, name="shapes", spark=spark, runs=home / "runs", on_event=lambda event: None)
+
+
+def test_objects_are_learnt_and_both_engines_agree(shapes):
+    metrics, parity = shapes.metrics, shapes.meta["parity"]
+    assert metrics["map50"] > 0.7
+    assert metrics["map50"] > metrics["map"] > 0.2
+    assert [each["label"] for each in metrics["per_class"]] == ["brick", "leaf"] == shapes.classes
+    assert sum(each["boxes"] for each in metrics["per_class"]) == metrics["boxes"] > 30
+    assert (metrics["rows"], metrics["errors"], metrics["unknown_labels"]) == (24, 0, 0)
+    assert (parity["changed_decisions"], parity["rows"]) == (0, shapes.meta["rows"]["validation"])
+    assert parity["detections"] > parity["rows"]
+    assert parity["max_difference"] < 1e-4
+    assert parity["map50_torch"] == pytest.approx(parity["map50_onnx"], abs=1e-6)
+    assert shapes.meta["detections"] == {"score": 0.05, "most": 100, "nms": None}
+    assert shapes.history[-1]["validation_picture_ap50"] > 0.5
+
+
+def test_sql_gives_boxes_in_the_picture_as_it_came(spark, scenes, shapes):
+    query = "SELECT boxes, labels, shapes(image) AS p, shapes(image, 0.3) AS q FROM scenes_test"
+    found = 0
+    for row in spark.sql(query).collect():
+        assert row.p.error is None
+        objects = row.p.objects
+        assert [each.score for each in objects] == sorted((each.score for each in objects), reverse=True)
+        assert [each for each in objects if each.score >= 0.3] == row.q.objects
+        boxes = np.array([tuple(each.box) for each in row.q.objects]).reshape(-1, 4)
+        # The letterbox had scaled the picture by 2/3 and put 10 pixels above it.
+        assert (boxes >= 0).all()
+        assert (boxes <= (96, 64, 96, 64)).all()
+        for box, label in zip(row.boxes, row.labels, strict=True):
+            common = overlap(np.array([box]), boxes)[0]
+            right = [n for n, each in enumerate(row.q.objects) if common[n] > 0.5 and each.label == label]
+            found += bool(right)
+    assert found > 0.7 * shapes.metrics["boxes"]
+
+
+def test_bad_pictures_have_their_reason_and_streams_are_scored_too(spark, scenes, shapes, tmp_path):
+    values = [(0, None), (1, bytearray(b"text")), (2, bytearray(rows(1, 0)[0][1]))]
+    found = shapes.predict(spark.createDataFrame(values, "id int, image binary")).orderBy("id").collect()
+    assert [row.prediction.error for row in found] == ["null", "not an image (JPEG, PNG, WebP, BMP or GIF)", None]
+    assert [row.prediction.objects is None for row in found] == [True, True, False]
+    scenes[1].select("id", "image").coalesce(1).write.parquet(str(tmp_path / "in"))
+    spark.readStream.schema("id int, image binary").parquet(str(tmp_path / "in")).createOrReplaceTempView("arriving")
+    shapes.stream("SELECT * FROM arriving WHERE id < 5", f"{tmp_path}/out", once=True).wait()
+    written = spark.read.parquet(f"{tmp_path}/out").orderBy("id").collect()
+    expected = shapes.predict(scenes[1].where("id < 5")).orderBy("id").collect()
+    assert [(row.id, row.prediction) for row in written] == [(row.id, row.prediction) for row in expected]
+
+
+def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
+    again = shapes.evaluate(scenes[1])
+    assert again["map"] == pytest.approx(shapes.metrics["map"])
+    text = metrics_table(again)
+    assert re.search(r"mAP", text)
+    assert "brick" in text
+    assert "object-detection" in repr(shapes)
+    assert "brick" in shapes._repr_html_()
+    report = shapes.report.read_text(encoding="utf-8")
+    assert "leaf" in report
+    assert report.count("<svg") >= 1
+    assert "float32[" in (shapes.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_tells_of_the_boxes(spark, scenes):
+    text = plan_text(dry_run(CELL, name="shapes", spark=spark))
+    assert re.search(r"boxes +\d+ in 90 rows", text)
+    assert "centernet" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("train:\n", "loss: focal\ntrain:\n"), "loss"),
+        (("train:\n", "metrics: {n: count(*)}\ntrain:\n"), "metrics are SQL over one label a row"),
+        (("centernet: {width: 8, channels: 24, stride: 4}", "lenet5: {}"), "'lenet5' is for image-classification"),
+        (("  test: scenes_test\n", "  test: scenes_test\n  boxes: box\n"), "has no column 'box' for the boxes"),
+    ],
+)
+def test_what_is_wrong_with_a_cell_is_said_with_its_place(spark, scenes, change, words):
+    with pytest.raises(sparknn_magic.SparkNNError, match=words) as caught:
+        sparknn_magic.run.check(CELL.replace(*change), name="shapes", spark=spark)
+    assert caught.value.line

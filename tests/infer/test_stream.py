@@ -1,0 +1,171 @@
+"""Pictures that arrive in a folder, scored once each: stopped, killed and started again, in a table and in a folder."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparknn_magic.cli import main
+from sparknn_magic.errors import SpecError
+from sparknn_magic.model import load
+from tests.data.pictures import encode
+from tests.infer.bundles import write_detector
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # py4j's sockets
+ROOT = str(Path(__file__).parents[2])
+RED = encode(np.full((32, 64, 3), (255, 0, 0), np.uint8))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_detector(tmp_path_factory.mktemp("bundle") / "seen")
+
+
+def arrive(folder: Path, *numbers: int, data: bytes = RED) -> None:
+    """Move files into a folder, each of them whole."""
+    folder.mkdir(exist_ok=True)
+    for n in numbers:
+        part = folder.parent / f"{n}.part"
+        part.write_bytes(data)
+        part.rename(folder / f"{n:03}.png")
+
+
+def written(frame) -> dict[str, int]:
+    """How often each file is among the rows."""
+    return Counter(row.path.rpartition("/")[2] for row in frame.select("path").collect())
+
+
+def test_a_stream_goes_on_where_it_was_and_gives_boxes_of_the_original(spark, bundle, tmp_path):
+    model, here, runs = load(bundle, spark=spark, register=False), tmp_path / "here", tmp_path / "runs"
+    arrive(here, 0, 1)
+    assert model.predict(spark.readStream.format("rate").load().selectExpr("CAST(NULL AS binary) AS image")).isStreaming
+    first = model.stream(str(here), "arrived", once=True, runs=runs)
+    first.wait()
+    assert "seen_into_arrived: a stream\n  state" in repr(first)
+    assert "stopped: 1 batch done, the last 1 of 2 rows" in repr(first)
+    assert f"the table arrived, Parquet in {runs}/streams/arrived/rows" in repr(first)
+    assert f"{runs}/streams/arrived/checkpoint" in first._repr_html_()
+    assert spark.table("arrived").count() == 2
+    arrive(here, 2)
+    arrive(here, 3, data=b"text")
+    model.stream(str(here), "arrived", once=True, runs=runs).wait()
+    table = spark.table("arrived")
+    assert written(table) == {f"00{n}.png": 1 for n in range(4)}
+    errors = {row.path[-7:-4]: row.prediction.error for row in table.collect()}
+    assert errors == {"000": None, "001": None, "002": None, "003": "not an image (JPEG, PNG, WebP, BMP or GIF)"}
+    assert table.where("path LIKE '%002.png'").first().prediction.objects[0].box.asDict() == {
+        "x1": 16.0,
+        "y1": 0.0,
+        "x2": 48.0,
+        "y2": 32.0,
+    }
+    # A session that has forgotten the table finds its rows again.
+    spark.sql("DROP TABLE arrived")
+    arrive(here, 4)
+    model.stream(str(here), "arrived", once=True, runs=runs).wait()
+    assert written(spark.table("arrived")) == {f"00{n}.png": 1 for n in range(5)}
+    spark.sql("DROP TABLE arrived")
+
+
+def test_what_would_lose_rows_or_is_no_stream_is_refused(spark, bundle, tmp_path):
+    model, here = load(bundle, spark=spark, register=False), tmp_path / "here"
+    arrive(here, 0)
+    out = f"{tmp_path}/out"
+    model.stream(str(here), out, once=True).wait()
+    assert written(spark.read.parquet(out)) == {"000.png": 1}
+    with pytest.raises(SpecError, match=r"has the rows of a stream with another checkpoint: Spark would leave out"):
+        model.stream(str(here), out, once=True, checkpoint=f"{tmp_path}/other")
+    endless = model.stream(str(here), f"{out}2/")
+    try:
+        with pytest.raises(SpecError, match=r"the stream seen_into_.*out2/ is running already"):
+            model.stream(str(here), f"{out}2/")
+    finally:
+        endless.stop()
+    spark.range(1).createOrReplaceTempView("one_row")
+    for data, into, words in [
+        (spark.range(1), "arrived", "the DataFrame is no stream: its rows are all there already"),
+        ("SELECT * FROM one_row", "arrived", r"SELECT \* FROM one_row is no stream"),
+        (str(here / "000.png"), "arrived", "is a file, and a stream is read of a folder"),
+        (f"{tmp_path}/hera", "arrived", "there is no file or folder .*hera'. Did you mean 'here'"),
+        (str(here), "a b", "'a b' is no table's name"),
+        (str(here), "one_row", "'one_row' is a view of this session"),
+    ]:
+        with pytest.raises(SpecError, match=words):
+            model.stream(data, into, once=True, runs=tmp_path / "runs")
+
+
+def test_the_shell_scores_a_folder_of_pictures_as_they_arrive(spark, bundle, tmp_path, capsys):
+    here, out = tmp_path / "here", tmp_path / "out"
+    arrive(here, 0, 1)
+    words = ["predict", str(bundle), str(here), "--into", str(out)]
+    assert main([*words, "--stream", "--once"]) == 0
+    assert "stopped: 1 batch done, the last 1 of 2 rows" in capsys.readouterr().out
+    arrive(here, 2)
+    assert main([*words, "--stream", "--once"]) == 0
+    assert written(spark.read.parquet(str(out))) == {f"00{n}.png": 1 for n in range(3)}
+    assert main([*words, "--once"]) == 1
+    assert main([*words, "--stream", "--overwrite"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [
+        "error: --once is for a --stream.",
+        "error: a --stream goes on where it was; --overwrite is for rows that are all there.",
+    ]
+
+
+ENDLESS = """
+from sparknn_magic import load, session
+spark = session()
+model = load({bundle!r}, spark=spark, register=False)
+rows = spark.readStream.schema("path string, modificationTime timestamp, length bigint, content binary")
+rows = rows.format("binaryFile").option("maxFilesPerTrigger", 1).load({here!r}).selectExpr("path", "content AS image")
+model.stream(rows, "seen_here", runs={runs!r}).wait()
+"""
+
+AGAIN = """
+from sparknn_magic import load
+model = load({bundle!r}, spark=spark, register=False)
+rows = spark.readStream.schema("path string, modificationTime timestamp, length bigint, content binary")
+rows = rows.format("binaryFile").load({here!r}).selectExpr("path", "content AS image")
+stream = model.stream(rows, "seen_here", runs={runs!r}, once=True)
+stream.wait()
+for row in spark.table("seen_here").select("path", "prediction.objects").collect():
+    print("row", row.path[-7:-4], len(row.objects))
+print(stream)
+"""
+
+
+def test_a_query_that_was_killed_loses_and_doubles_nothing_on_connect_either(run_script, bundle, tmp_path):
+    here, runs = tmp_path / "here", tmp_path / "runs"
+    arrive(here, *range(12))
+    names = {"bundle": str(bundle), "here": str(here), "runs": str(runs)}
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS.format(**names))
+    commits = runs / "streams" / "seen_here" / "checkpoint" / "commits"
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(
+            [sys.executable, str(script)], cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        end = time.monotonic() + 120
+        while not commits.is_dir() or len([f for f in commits.iterdir() if f.name.isdigit()]) < 3:
+            assert running.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)  # with its JVM: nothing is put in order
+        running.wait()
+    done = len(list(commits.iterdir()))
+    arrive(here, *range(12, 15))
+    found = run_script(AGAIN.format(**names), connect=True, env={"PYTHONPATH": ROOT}).stdout.splitlines()
+    rows = Counter(line for line in found if line.startswith("row"))
+    assert rows == {f"row {n:03} 1": 1 for n in range(15)}
+    assert done < 2 * 12  # commits and their checksums: it was killed on the way
+    assert any("stopped: " in line for line in found)
+    shutil.rmtree(runs)

@@ -1,0 +1,168 @@
+"""CenterNet: every object is a peak in its class's heat map, with its box beside it; decoding needs no NMS.
+
+Source: Zhou et al. 2019, Objects as Points, https://arxiv.org/abs/1904.07850. Training is that of Liu et al. 2019,
+Training-Time-Friendly Network, https://arxiv.org/abs/1909.00700: Gaussians as wide and as high as the box, and many
+cells around a centre that all learn its box, by their distances to its sides and GIoU: it learns from few pictures.
+
+B batch, C channels, H height, W width (h, w of the heat map), K classes, M true boxes, Q = h * w cells.
+"""
+
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from sparknn_magic.plugin import DetectionInputs, architecture
+from sparknn_zoo.detection.backbones import Backbone, Pyramid, build_pyramid
+from sparknn_zoo.detection.boxes import area, around, cell_centres, giou
+from sparknn_zoo.detection.parts import LARGEST, TopDown, branch, finest_stride, objects_a_picture, prior_bias
+
+SOURCE = "Zhou et al. 2019, Objects as Points, arXiv:1904.07850; Liu et al. 2019, TTFNet, arXiv:1909.00700"
+SPREAD = 0.54  # of a box's side that its Gaussian reaches to either side, three deviations: TTFNet, sec. 4.1
+LEAST_DEVIATION = 0.4  # cells: the Gaussian of a box smaller than a cell
+CUT = 0.05  # of the Gaussian's peak: cells below learn no box
+BOX_WEIGHT = 5.0  # of the box's loss beside the heat map's: TTFNet, sec. 4.3
+ALPHA, BETA = 2.0, 4.0  # of the heat map's focal loss: Law and Deng 2018, CornerNet, eq. 1
+
+
+class CenterNet(nn.Module):
+    """Backbone, top-down neck, and two branches on the finest map."""
+
+    nms = None  # a peak stands alone
+    bfloat16_on_cpu = True  # learns as well in this format as in float32
+    heads = ("heat.3",)  # what starts anew where the classes are others
+    rebuild: dict[str, Any]
+    note: str
+    scale: Tensor
+
+    def __init__(self, pyramid: Pyramid, outputs: int, *, channels: int, scale: float):
+        super().__init__()
+        self.stride = pyramid.strides[0]
+        self.pyramid = pyramid
+        self.neck = TopDown(pyramid.channels, channels, 1)
+        self.heat = branch(channels, outputs, prior_bias())
+        self.sides = branch(channels, 4)
+        # The distance in pixels that a raw 0 means; beside the weights, because these go with it.
+        self.register_buffer("scale", torch.tensor(scale))
+
+    def forward(self, x_BCHW: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """float32[B, C, H, W] -> logits of the heat maps [B, K, h, w], raw distances to the sides [B, 4, h, w]."""
+        x_BChw = self.neck(self.pyramid(x_BCHW))[0]
+        return self.heat(x_BChw), self.sides(x_BChw)
+
+    def boxes(self, sides_B4hw: Tensor) -> Tensor:
+        """Raw distances -> boxes float32[B, Q, 4] in pixels."""
+        height, width = sides_B4hw.shape[2:]
+        sides_BQ4 = sides_B4hw.float().flatten(2).transpose(1, 2).clamp(-LARGEST, LARGEST).exp() * self.scale
+        return around(cell_centres(height, width, self.stride, sides_BQ4), sides_BQ4)
+
+    def detections(self, raw: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return boxes float32[B, Q, 4] and scores float32[B, Q, K]: of peaks theirs, of all other cells 0."""
+        heat_BKhw = raw[0].float().sigmoid()
+        peaks = F.max_pool2d(heat_BKhw, 3, stride=1, padding=1) == heat_BKhw
+        scores = torch.where(peaks, heat_BKhw, torch.zeros_like(heat_BKhw))
+        return self.boxes(raw[1]), scores.flatten(2).transpose(1, 2)
+
+    def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+        """Return the focal loss of the heat maps, and GIoU of the cells around centres, of each picture: float32[B]."""
+        heat_BKhw, sides_B4hw = raw[0].float(), raw[1].float()
+        classes_BM, boxes_BM4 = target[:, :, 0], target[:, :, 1:].float()
+        real_BM = classes_BM >= 0
+        height, width = heat_BKhw.shape[2:]
+        spread_BMQ = gaussians(boxes_BM4, real_BM, height, width, self.stride)
+        wanted_BKQ = heat_target(spread_BMQ, classes_BM, heat_BKhw.shape[1])
+        heat_B = focal(heat_BKhw.flatten(2), wanted_BKQ).sum((1, 2))
+        box_B = box_loss(self.boxes(sides_B4hw), boxes_BM4, spread_BMQ)
+        return (heat_B + BOX_WEIGHT * box_B) / objects_a_picture(real_BM.sum(1))
+
+
+def gaussians(boxes_BM4: Tensor, real_BM: Tensor, height: int, width: int, stride: int) -> Tensor:
+    """Return float32[B, M, Q]: of each box a bump over the heat map's cells, exactly 1 in the cell of its centre.
+
+    Along each axis it reaches 0.54 of half the box's side to either side of the centre; what is no box has 0 alone.
+    """
+    centre_BM2 = (boxes_BM4[..., :2] + boxes_BM4[..., 2:]) / (2 * stride)
+    sides_BM2 = (boxes_BM4[..., 2:] - boxes_BM4[..., :2]) / stride
+    bumps = []
+    for axis, cells in ((0, width), (1, height)):
+        place = torch.arange(cells, device=boxes_BM4.device, dtype=torch.float32)
+        middle = centre_BM2[..., axis].floor().clamp(0, cells - 1)
+        deviation = (SPREAD * sides_BM2[..., axis] / 6).clamp(min=LEAST_DEVIATION)
+        bumps.append(torch.exp(-((place - middle[..., None]) ** 2) / (2 * deviation[..., None] ** 2)))
+    x_BMw, y_BMh = bumps
+    return (y_BMh[:, :, :, None] * x_BMw[:, :, None, :] * real_BM[:, :, None, None]).flatten(2)
+
+
+def heat_target(spread_BMQ: Tensor, classes_BM: Tensor, classes: int) -> Tensor:
+    """Return float32[B, K, Q]: in each class's map the highest of its boxes' bumps."""
+    batch, boxes, cells = spread_BMQ.shape
+    wanted_BKQ = spread_BMQ.new_zeros(batch, classes, cells)
+    if not boxes:
+        return wanted_BKQ
+    place = classes_BM.long().clamp(min=0)[:, :, None].expand(-1, -1, cells)
+    return wanted_BKQ.scatter_reduce(1, place, spread_BMQ, "amax")
+
+
+def focal(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return the heat map's loss of every cell, shaped as it came: cells at 1 are centres, all others are not.
+
+    Near a centre, where `wanted` is almost 1, a high score costs little. Source: Law and Deng 2018, CornerNet, eq. 1.
+    """
+    score = logits.sigmoid()
+    centre = -((1 - score) ** ALPHA) * F.logsigmoid(logits)
+    other = -((1 - wanted) ** BETA) * score**ALPHA * F.logsigmoid(-logits)
+    return torch.where(wanted == 1, centre, other)
+
+
+def box_loss(found_BQ4: Tensor, boxes_BM4: Tensor, spread_BMQ: Tensor) -> Tensor:
+    """Return the sum over a picture's boxes of 1 - GIoU, a mean over the cells near each box's centre: float32[B].
+
+    A cell in several boxes learns the smallest of them.
+    """
+    batch, boxes, _ = spread_BMQ.shape
+    if not boxes:
+        return found_BQ4.sum((1, 2)) * 0.0  # a gradient of 0: no parameter is left out
+    sizes_BMQ = torch.where(spread_BMQ > CUT, area(boxes_BM4)[:, :, None], torch.inf)
+    smallest_BQ, which_BQ = sizes_BMQ.min(1)
+    weight_BQ = spread_BMQ.gather(1, which_BQ[:, None])[:, 0] * smallest_BQ.isfinite()
+    total_BM = weight_BQ.new_zeros(batch, boxes).scatter_add(1, which_BQ, weight_BQ)
+    weight_BQ = weight_BQ / total_BM.gather(1, which_BQ).clamp(min=1e-4)
+    wanted_BQ4 = boxes_BM4.gather(1, which_BQ[:, :, None].expand(-1, -1, 4))
+    return (weight_BQ * (1 - giou(found_BQ4, wanted_BQ4))).sum(1)
+
+
+@architecture("centernet", task="object-detection", source=SOURCE)
+def centernet(
+    inputs: DetectionInputs,
+    outputs: int,
+    *,
+    backbone: Backbone = "compact",
+    backbone_options: dict[str, Any] | None = None,
+    pretrained: str | None = None,
+    width: Annotated[int, Field(ge=8, multiple_of=2)] = 24,
+    channels: Annotated[int, Field(ge=8)] = 96,
+    stride: Literal["auto", 4, 8, 16] = "auto",
+) -> nn.Module:
+    """CenterNet, trained as TTFNet: float32[B, C, H, W] -> a heat map for each class, and a box in every cell.
+
+    Pictures of at least 32x32 pixels. No two objects of a class may have their centres in one cell.
+
+    backbone: compact, a small residual network of its own, or an architecture of the classification zoo.
+    backbone_options: of that architecture; the pretrained model's own where they are not given.
+    pretrained: folder or name of a model of that architecture, trained here, whose weights the backbone starts from.
+    width: channels of the compact backbone's stem; its stages have 2, 4, 6 and 8 times as many.
+    channels: of the neck and the heads.
+    stride: pixels of a side of a cell; auto is 4 where a twentieth of the training boxes is under 24 pixels, else 8.
+    Source: Zhou et al. 2019; losses of Liu et al. 2019.
+    Raises: SpecError where the pictures are smaller, BundleError where the model is of another architecture.
+    """
+    first = finest_stride(inputs) if stride == "auto" else stride
+    pyramid, rebuilt = build_pyramid(
+        "centernet", inputs, first, backbone=backbone, options=backbone_options, width=width, pretrained=pretrained
+    )
+    half = inputs.sizes[2] / 2 if inputs.sizes else 4.0 * first
+    network = CenterNet(pyramid, outputs, channels=channels, scale=half)
+    network.rebuild, network.note = rebuilt
+    return network
