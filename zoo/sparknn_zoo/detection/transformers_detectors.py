@@ -87,7 +87,7 @@ class TransformersDetector(nn.Module):
         self.size = tuple(parts.filled_up(side, family.stride) for side in (inputs.height, inputs.width))
         said = parts.pixels_of(folder) if pixels is None else (pixels.mean, pixels.std)
         self.pixels = _of_channels(family, said, inputs.channels)
-        self.criterion = network.loss_function  # type: ignore[operator]
+        self.criterion: Any = network.loss_function
         # The last layer's boxes alone, as validation rows are judged.
         self.settings_at_rest = copy.deepcopy(self.config)
         self.settings_at_rest.auxiliary_loss = False  # type: ignore[union-attr]

@@ -303,7 +303,7 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
     from safetensors import SafetensorError
     from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING
 
-    kind = MODEL_FOR_OBJECT_DETECTION_MAPPING[type(config)]
+    kind: Any = MODEL_FOR_OBJECT_DETECTION_MAPPING[type(config)]
     # The kind of attention is left to the library: not all backbones have the one that the detector has.
     how: dict[str, Any] = {"dtype": torch.float32}
     anew: tuple[str, ...] = ()
