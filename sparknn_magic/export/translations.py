@@ -12,8 +12,9 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     `aten::_is_all_true` is what `torch._check_tensor_all` is traced to: checks of shapes in detectors of transformers.
     """
     import onnxscript
+    from onnxscript import opset18
 
-    op: Any = onnxscript.opset18
+    op: Any = opset18  # its annotations are those of single operators, which no chain of them fits
 
     def is_all_true(condition: onnxscript.BOOL) -> onnxscript.BOOL:
         """bool of any shape -> bool, whether all of it is true: the least of it as numbers; of nothing, too."""

@@ -133,10 +133,10 @@ def test_a_few_pictures_are_learnt_by_heart(name):
     assert float(loss.detach()) < 0.6 * first
 
 
-# The other families' files are compared where all plugins are checked, tests/test_testing.py.
-def test_the_onnx_file_of_what_is_exported_gives_the_same_for_one_picture_and_for_three(tmp_path):
-    inputs = DetectionInputs(3, 40, 72)
-    network = tiny("rt_detr_v2", inputs=inputs)
+@pytest.mark.parametrize("name", ["rt_detr_v2", "deformable_detr"])
+def test_the_onnx_file_of_what_is_exported_gives_the_same_for_one_picture_and_for_three(name, tmp_path):
+    inputs = INPUTS
+    network = tiny(name, inputs=inputs)
     model, x = Candidates(network.merged(), inputs).eval(), pictures(3, inputs)
     export_onnx(model, {"pixels": x[:2]}, ["candidates"], tmp_path / "model.onnx", {})
     for rows in (x[:1], x):

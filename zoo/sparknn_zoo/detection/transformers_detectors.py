@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import DetectionInputs, architecture
+from sparknn_zoo.detection import transformers_families as families
 from sparknn_zoo.detection import transformers_parts as parts
-from sparknn_zoo.detection.transformers_parts import Family, Wanted
+from sparknn_zoo.detection.transformers_families import Family
+from sparknn_zoo.detection.transformers_parts import Wanted
 
 TASK = "object-detection"
 # Attention wants smaller steps than convolutions do: Carion et al. 2020, arXiv:2005.12872, sec. A.4.
@@ -84,7 +86,7 @@ class TransformersDetector(nn.Module):
         network, anew = parts.load(family, config, folder, wanted.pretrained)
         self.family, self.network, self.config = family, network, network.config
         self.height, self.width = inputs.height, inputs.width
-        self.size = tuple(parts.filled_up(side, family.stride) for side in (inputs.height, inputs.width))
+        self.size = tuple(families.filled_up(side, family.stride) for side in (inputs.height, inputs.width))
         said = parts.pixels_of(folder) if pixels is None else (pixels.mean, pixels.std)
         self.pixels = _of_channels(family, said, inputs.channels)
         self.criterion: Any = network.loss_function
@@ -240,8 +242,8 @@ BLOCKS = {True: "of the encoder and of the decoder, each", False: "of the decode
 
 
 def _words(family: Family, about: str, source: str) -> str:
-    has_backbone = family is not parts.YOLOS
-    both = family in (parts.DEFORMABLE_DETR, parts.CONDITIONAL_DETR)
+    has_backbone = family is not families.YOLOS
+    both = family in (families.DEFORMABLE_DETR, families.CONDITIONAL_DETR)
     options = OPTIONS.format(
         blocks=BLOCKS[both] if has_backbone else "blocks",
         layers=family.layers,
@@ -288,29 +290,29 @@ def _build(
 
 
 d_fine = _of(
-    parts.D_FINE,
+    families.D_FINE,
     "D-FINE, whose boxes are distributions that each layer refines",
     "Peng et al. 2024, D-FINE: Redefine Regression Task in DETRs as Fine-grained Distribution Refinement, "
     "arXiv:2410.13842",
 )
 deim_v2 = _of(
-    parts.DEIM_V2,
+    families.DEIM_V2,
     "DEIMv2, D-FINE with denser matching",
     "Huang et al. 2025, Real-Time Object Detection Meets DINOv3, arXiv:2509.20787",
 )
 rt_detr_v2 = _of(
-    parts.RT_DETR_V2,
+    families.RT_DETR_V2,
     "RT-DETRv2, a DETR with a convolutional encoder and chosen queries",
     "Lv et al. 2024, RT-DETRv2: Improved Baseline with Bag-of-Freebies for Real-Time Detection Transformer, "
     "arXiv:2407.17140",
 )
 deformable_detr = _of(
-    parts.DEFORMABLE_DETR,
+    families.DEFORMABLE_DETR,
     "Deformable DETR, whose attention looks at a few places of several maps",
     "Zhu et al. 2021, Deformable DETR: Deformable Transformers for End-to-End Object Detection, arXiv:2010.04159",
 )
 conditional_detr = _of(
-    parts.CONDITIONAL_DETR,
+    families.CONDITIONAL_DETR,
     "Conditional DETR, whose queries look where their boxes are",
     "Meng et al. 2021, Conditional DETR for Fast Training Convergence, arXiv:2108.06152",
 )
@@ -335,8 +337,8 @@ def yolos(
 ) -> nn.Module:
     """YOLOS; the options are those of the other families, and their words are put together below."""
     return _build(
-        parts.YOLOS, inputs, outputs, Wanted(pretrained, config, layers, width, heads, queries), pixels, False
+        families.YOLOS, inputs, outputs, Wanted(pretrained, config, layers, width, heads, queries), pixels, False
     )
 
 
-yolos.__doc__ = _words(parts.YOLOS, "YOLOS, a vision transformer with tokens that become boxes", YOLOS_SOURCE)
+yolos.__doc__ = _words(families.YOLOS, "YOLOS, a vision transformer with tokens that become boxes", YOLOS_SOURCE)
