@@ -326,6 +326,8 @@ def _udf(
     from sparknn_magic.infer.spark import model_udf
 
     task: Task = registry.get("task", meta["task"]).build()
+    if how.get("outputs") == ("features",) and not task.features:
+        raise SpecError(f"{meta['name']}: {meta['task']} answers for parts of a row; a row as a whole has no features.")
     columns = len(task.columns(meta))
     job = job or task.inference(meta)
     job = replace(job, digest=meta["files"][MODEL], providers=providers, mode=mode, columns=columns, **how)

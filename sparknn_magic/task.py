@@ -33,6 +33,7 @@ class Task(ABC):
     measure: str = "sparknn_magic.training.figures:accuracy"  # builds the function that computes it
     lower: bool = False  # less of the figure is better
     tokenizes: bool = False  # it reads texts: the cell may name a tokenizer
+    features: bool = True  # its models tell a row's features: `embed` and `search`
     strings: bool = False  # it can write a second file, which takes texts: export.tokenizer_in_graph
     trains: bool = True  # False: the network is published with the weights of its pretrained files
     watch: str = "validation_loss"  # the figure of an epoch that decides which one is best

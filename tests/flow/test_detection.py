@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import sparknn_magic
+from sparknn_magic.errors import SparkNNError
 from sparknn_magic.run import dry_run
 from sparknn_magic.show.text import metrics_table, plan_text
 from sparknn_magic.training.picture_ap import overlap
@@ -108,6 +109,8 @@ def test_sql_gives_boxes_in_the_picture_as_it_came(spark, scenes, shapes):
 def test_bad_pictures_have_their_reason_and_streams_are_scored_too(spark, scenes, shapes, tmp_path):
     values = [(0, None), (1, bytearray(b"text")), (2, bytearray(rows(1, 0)[0][1]))]
     found = shapes.predict(spark.createDataFrame(values, "id int, image binary")).orderBy("id").collect()
+    with pytest.raises(SparkNNError, match="a row as a whole has no features"):
+        shapes.embed(scenes[1])
     assert [row.prediction.error for row in found] == ["null", "not an image (JPEG, PNG, WebP, BMP or GIF)", None]
     assert [row.prediction.objects is None for row in found] == [True, True, False]
     scenes[1].select("id", "image").coalesce(1).write.parquet(str(tmp_path / "in"))

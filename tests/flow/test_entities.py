@@ -129,6 +129,8 @@ def test_figures_are_those_of_the_predictions_and_are_shown(places, orders):
     true = {(row.id, *span) for row in found for span in row.entities}
     guess = {(row.id, e.start, e.end, e.label) for row in found for e in row.prediction.entities}
     ours = places.evaluate(orders.where("id < 300"))
+    with pytest.raises(SparkNNError, match="a row as a whole has no features"):
+        places.search(orders, orders)
     assert ours["f1"] == pytest.approx(2 * len(true & guess) / (len(true) + len(guess)))
     assert (ours["entities"], ours["predicted_entities"]) == (len(true), len(guess))
     assert re.search(r"F1 +0\.9\d+|F1 +1\.0000", metrics_table(ours))

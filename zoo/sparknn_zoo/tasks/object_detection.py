@@ -37,6 +37,7 @@ class ObjectDetection(Task):
     (array<string>). Boxes of found objects are in pixels of the picture as it came, whatever the steps made of it.
     """
 
+    features = False
     own_loss = True
     defaults = DEFAULTS
     figure = "picture_ap50"  # each validation picture's own average precision at IoU 0.5

@@ -37,6 +37,7 @@ class TokenClassification(TextTask):
     """
 
     default_loss = "cross_entropy"
+    features = False
     figure = "token_accuracy"  # the share of a row's tokens with the right tag, averaged over the rows
     watch = "validation_token_accuracy"
 
