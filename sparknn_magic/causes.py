@@ -7,6 +7,7 @@ import importlib.util
 import re
 import sys
 
+from sparknn_magic import errors
 from sparknn_magic.errors import SparkNNError
 
 LONGEST = 500  # characters
@@ -37,28 +38,50 @@ def spark_cause(error: BaseException) -> str:
     """
     if isinstance(error, SparkNNError):
         return error.message
+    ours = worker_error(error)
+    if ours is not None:
+        return _short(" ".join(filter(None, [ours.message, ours.hint])))
     text = str(error)
     stack = getattr(error, "getStackTrace", None)  # a Connect client has the server's stack here, not in the text
     if stack is not None and "FAILED_READ_FILE" in text:
         text += f"\n{stack()}"
     line = _worker_exception(text) or _known(text) or _spark_message(text) or type(error).__name__
+    return _short(line)
+
+
+def _short(line: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 4].rstrip() + " ..."
+
+
+def worker_error(error: BaseException) -> SparkNNError | None:
+    """Return the error of ours that a Python worker has raised, made anew; None where it was another's."""
+    kind, message, more = _raised(str(error))
+    found = getattr(errors, kind.removeprefix(OURS), None) if kind.startswith(OURS) else None
+    if not (isinstance(found, type) and issubclass(found, SparkNNError)):
+        return None
+    # What is not indented is worded for a user: the next step.
+    hint = " ".join(line for line in more if line and not line.startswith(" "))
+    return found(message, hint=hint or None)
+
+
+def _raised(text: str) -> tuple[str, str, list[str]]:
+    """Return class, first line and further lines of what the first Python traceback in the text ends with."""
+    _, found, rest = text.partition("Traceback (most recent call last):\n")
+    block = re.split(r"\n\tat |\n *SQLSTATE: |\n\nJVM stacktrace:", rest)[0]
+    last = block.split("Traceback (most recent call last):\n")[-1].splitlines()  # of a chain, what was raised last
+    end = next((number for number, line in enumerate(last) if line and not line.startswith(" ")), None)
+    if not found or end is None:
+        return "", "", []
+    kind, _, message = last[end].partition(": ")
+    return kind, message, last[end + 1 :]
 
 
 def _worker_exception(text: str) -> str:
     """Return the last line of the first Python traceback in the text; "" where it has none."""
-    _, found, rest = text.partition("Traceback (most recent call last):\n")
-    if not found:
+    kind, message, more = _raised(text)
+    if not kind:
         return ""
-    block = re.split(r"\n\tat |\n *SQLSTATE: |\n\nJVM stacktrace:", rest)[0]
-    last = block.split("Traceback (most recent call last):\n")[-1].splitlines()  # of a chain, what was raised last
-    ends = [number for number, line in enumerate(last) if line and not line.startswith(" ")]
-    if not ends:
-        return ""
-    kind, _, message = last[ends[0]].partition(": ")
-    if kind.startswith(OURS):  # worded for a user, its next step in a second line
-        return " ".join([message, *(last[number] for number in ends[1:])])
-    message = message or " ".join(last[ends[0] + 1 :]).strip()
+    message = message or " ".join(more).strip()
     kind = kind.rpartition(".")[2].rstrip(":")
     message = re.sub(r"^\[[A-Z_.]+\] ", "", message)
     return _other_python(kind, message) or (f"{kind}: {message}" if message else kind)

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sparknn_magic import cluster, errors
-from sparknn_magic.causes import spark_cause
+from sparknn_magic import cluster
+from sparknn_magic.causes import spark_cause, worker_error
 from sparknn_magic.errors import SparkNNError
 
 if TYPE_CHECKING:
@@ -76,16 +76,7 @@ def in_background(spark: "SparkSession", action: Callable[[Tell], T], view: View
     try:
         return running.result()
     except (PySparkException, Py4JError) as error:
-        raise _worded(spark_cause(error)) from error
-
-
-def _worded(cause: str) -> SparkNNError:
-    """Return the cause as the error of ours that a worker has raised, or as a plain one."""
-    kind, _, message = cause.partition(": ")
-    found = getattr(errors, kind, None)
-    if isinstance(found, type) and issubclass(found, SparkNNError):
-        return found(message)
-    return SparkNNError(cause)
+        raise worker_error(error) or SparkNNError(spark_cause(error)) from error
 
 
 def _pass_on(events: "queue.SimpleQueue[Mapping[str, Any]]", view: View) -> None:

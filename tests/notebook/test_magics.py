@@ -164,10 +164,11 @@ def test_dropmalformed_leaves_such_rows_out(trained):
     assert trained.names["scored"].count() > 0
 
 
-def test_failfast_fails_the_cell_in_one_line(trained):
+def test_failfast_fails_the_cell_and_says_what_would_not(trained):
     said = trained.fails(f"%%sparknn predict fashion --into scored --mode failfast\n{BROKEN}", kind=InferenceError)
-    assert said.startswith("a row cannot be scored: ")
-    assert "\n" not in said
+    message, hint = said.split("\n")
+    assert message.startswith("a row cannot be scored: ")
+    assert hint == "Mode 'permissive' gives such a row a null prediction and the reason in `error`."
 
 
 def test_evaluate_takes_the_models_own_test_rows_or_the_ones_it_is_given(trained):
