@@ -49,7 +49,7 @@ def limit(path: str, pictures: np.ndarray, cores: int) -> tuple[Callable[[], Non
             session.run(None, {"image": pictures[start : start + batch]})
         return time.perf_counter() - started
 
-    few = min(len(pictures), 4096)
+    few = min(len(pictures), 2048)
     best = min(LIMIT_BATCHES, key=lambda batch: min(score(batch, few) for _ in range(3)))
     return lambda: score(best, len(pictures)), best
 
