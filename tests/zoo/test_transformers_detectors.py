@@ -133,7 +133,7 @@ def test_a_few_pictures_are_learnt_by_heart(name):
     assert float(loss.detach()) < 0.6 * first
 
 
-@pytest.mark.parametrize("name", ["rt_detr_v2", "deformable_detr"])
+@pytest.mark.parametrize("name", ["d_fine", "deim_v2", "rt_detr_v2", "deformable_detr"])
 def test_the_onnx_file_of_what_is_exported_gives_the_same_for_one_picture_and_for_three(name, tmp_path):
     inputs = INPUTS
     network = tiny(name, inputs=inputs)
