@@ -39,7 +39,7 @@ def predict(arrays: Iterator[pa.Array | tuple[pa.Array, ...]], job: InferJob, pa
     Raises: InferenceError where the model does not load or run, or where a row cannot be scored and the mode is
     failfast; DataError where a column of that type cannot be read.
     """
-    read, write = _reader(job, path), job.write.build()
+    read, write = open_reader(job, path), job.write.build()
     for columns in arrays:  # an empty partition loads no model
         each = columns if isinstance(columns, tuple) else (columns,)
         session = cached_session(job, path)
@@ -49,8 +49,8 @@ def predict(arrays: Iterator[pa.Array | tuple[pa.Array, ...]], job: InferJob, pa
         yield _score(each, read, write, session, job)
 
 
-def _reader(job: InferJob, path: str) -> Any:
-    """Build the reader; its files lie beside the model."""
+def open_reader(job: InferJob, path: str) -> Any:
+    """Return the reader of input columns; its files lie beside the model."""
     beside = {option: str(Path(path).with_name(name)) for option, name in job.files}
     return Part(job.read.ref, {**job.read.options, **beside}, job.read.code).build()
 
@@ -333,7 +333,6 @@ def make_session(path: str, *, providers: Sequence[str] = ("auto",), threads: in
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # a worker gives its memory back; in micro-batches no slower than with it
     options.log_severity_level = 3
     try:
         session = ort.InferenceSession(path, options, providers=wanted)

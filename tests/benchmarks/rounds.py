@@ -43,21 +43,29 @@ def interleaved(cases: Mapping[str, Callable[[], object]], runs: int, warm: int)
     return found
 
 
+_ticks: dict[tuple[int, str], int] = {}  # of every process seen below this one, by its number and its start
+
+
 def cpu_seconds() -> float:
-    """Return the CPU time that this process and all below it have taken so far; from Linux's /proc."""
-    ticks: dict[int, int] = {}
+    """Return the CPU time that this process and all below it have taken so far; from Linux's /proc.
+
+    Spark ends Python workers between two runs: what they had taken by the last call stays counted.
+    """
+    found: dict[int, tuple[str, int]] = {}
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # one that has just ended
             fields = stat.read_text().rpartition(")")[2].split()
-            ticks[int(stat.parent.name)] = sum(map(int, fields[11:15]))  # its own and its dead children's
+            found[int(stat.parent.name)] = fields[19], sum(map(int, fields[11:13]))
             children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    total, below = 0, [os.getpid()]
+    below = [os.getpid()]
     while below:
         process = below.pop()
-        total += ticks.get(process, 0)
+        if process in found:
+            started, ticks = found[process]
+            _ticks[process, started] = ticks
         below += children.get(process, [])
-    return total / os.sysconf("SC_CLK_TCK")
+    return sum(_ticks.values()) / os.sysconf("SC_CLK_TCK")
 
 
 def table(title: str, found: Mapping[str, list[Run]], rows: int, against: str, what: str) -> str:
