@@ -62,12 +62,7 @@ def test_every_built_in_keeps_to_its_contract(kind, name):
     assert check_plugin(registry.get(kind, name)).passed
 
 
-# Of untrained ones all places look alike, so that chance decides which of them the check's queries are:
-# tests/zoo/test_transformers_detectors.py checks them with statistics of pictures.
-CHOOSING = {"d_fine", "deim_v2", "rt_detr_v2", "deformable_detr"}
-
-
-@pytest.mark.parametrize("name", sorted(set(registry.names("architecture")) - CHOOSING))
+@pytest.mark.parametrize("name", registry.names("architecture"))
 def test_every_built_in_architecture_keeps_to_its_contract(name):
     report = check_plugin(registry.get("architecture", name), SMALL.get(name))
     assert "ONNX Runtime agrees" in str(report)

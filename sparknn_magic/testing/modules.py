@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparknn_magic.errors import ExportError
 from sparknn_magic.testing.kit import Fault, guard, must
@@ -48,9 +49,17 @@ class Case:
         return module
 
     def settled(self) -> nn.Module:
-        """Build it, let running statistics see a batch, and put it into evaluation mode."""
+        """Build it, let its running statistics be those of a batch, and put it into evaluation mode.
+
+        First statistics would make all rows look alike, and chance decide what a network chooses by its outputs.
+        """
         module = self.seeded()
+        momenta = {each: each.momentum for each in module.modules() if isinstance(each, _BatchNorm)}
+        for each in momenta:
+            each.momentum = 1.0
         self.run(module.train(), self.rows(ROWS))
+        for each, momentum in momenta.items():
+            each.momentum = momentum
         return module.eval()
 
 

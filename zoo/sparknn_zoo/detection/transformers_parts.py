@@ -32,6 +32,7 @@ from sparknn_zoo.text.encoder_parts import NOT_SHAPES, library, listed, quiet, r
 # Layers that know classes: of pretrained files with another number of classes they start anew.
 OF_CLASSES = ("class_embed", "enc_score_head", "denoising_class_embed", "class_labels_classifier")
 CONSTANTS = ("decoder.up", "decoder.reg_scale")  # D-FINE's, which are parameters by name
+GROUPS = 32  # of Deformable DETR's norms
 STATISTICS = "num_batches_tracked"  # of batch norms that are frozen in one place and not in the other
 
 # Sizes, and what configs call them.
@@ -139,6 +140,12 @@ def _check(family: Family, inputs: DetectionInputs, config: Any) -> None:
         step = {1: "grayscale", 3: "rgb"}.get(channels)
         message = f"{family.name} reads {channels} channels here, and the pictures have {inputs.channels}."
         raise SpecError(message, hint=f"Add `{step}` to `preprocess:`." if step else None)
+    if family is DEFORMABLE_DETR and config.d_model == GROUPS and max(inputs.height, inputs.width) <= family.stride:
+        raise SpecError(
+            f"{family.name}: a width of {GROUPS} needs pictures of more than {family.stride} pixels: in smaller ones "
+            "its norms have one number a group.",
+            hint=f"Take a width of {2 * GROUPS}, or larger pictures, such as `letterbox: 320`.",
+        )
     places = places_of(family, inputs)
     if family.places and config.num_queries > places:
         raise SpecError(
