@@ -1,6 +1,7 @@
 """Fixtures: one small classic session for the whole run, and scripts in a process of their own for everything else."""
 
 import os
+import secrets
 import subprocess
 import sys
 import textwrap
@@ -15,8 +16,24 @@ os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 CONNECT = """\
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false").config(
-    "spark.sql.shuffle.partitions", "4").config("spark.sql.warehouse.dir", {warehouse!r}).getOrCreate()
+    "spark.driver.memory", "2g").config("spark.sql.shuffle.partitions", "4").config(
+    "spark.sql.warehouse.dir", {warehouse!r}).getOrCreate()
 """
+# A server that says where it is and lives until its input ends.
+SERVER = (
+    CONNECT
+    + """\
+import sys
+from pyspark.sql.connect.client.core import DefaultChannelBuilder
+print(DefaultChannelBuilder.default_port(), flush=True)
+sys.stdin.read()
+"""
+)
+CLIENT = """\
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.remote("sc://localhost:{port}").config("spark.sql.shuffle.partitions", "4").getOrCreate()
+"""
+TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
 
 
 @pytest.fixture(scope="session")
@@ -68,24 +85,57 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         del sys.modules[module]
 
 
+@pytest.fixture(scope="session")
+def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Spark Connect server for all scripts that need no server of their own: its port, and the token it asks for."""
+    home = tmp_path_factory.mktemp("connect")
+    (home / "server.py").write_text(SERVER.format(warehouse=str(home / "warehouse")))
+    found = {"token": secrets.token_hex(16)}
+    variables = {**os.environ, "SPARK_TESTING": "1", TOKEN: found["token"]}  # the server takes any free port
+    with open(home / "server.log", "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "server.py"],
+            cwd=home,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        assert server.stdin is not None
+        assert server.stdout is not None
+        found["port"] = server.stdout.readline().strip()
+        if not found["port"].isdigit():
+            pytest.fail((home / "server.log").read_text()[-5000:])
+        yield found
+        server.stdin.close()
+        server.wait(60)
+        server.stdout.close()
+
+
 @pytest.fixture
-def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_script(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a script in a fresh interpreter, in an empty folder; fail with its output where it fails.
 
-    `run_script(code, connect=True)` gives it a Spark Connect session named `spark`, on a server of its own.
-    `env` is added to the environment; None as a value takes the variable away.
+    `run_script(code, connect=True)` gives it a Spark Connect session named `spark`; with `connect="own"` on a server
+    in its own process, as `remote("local")` starts one. `env` is added to the environment; None as a value takes the
+    variable away.
     """
 
     def run(
         code: str,
         *,
-        connect: bool = False,
+        connect: bool | str = False,
         env: dict[str, str | None] | None = None,
         timeout: float = 300,
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         variables: dict[str, str | None] = {**os.environ}
-        if connect:
+        if connect is True:
+            server = request.getfixturevalue("connect_server")
+            code = CLIENT.format(port=server["port"]) + textwrap.dedent(code)
+            variables[TOKEN] = server["token"]
+        elif connect:
             code = CONNECT.format(warehouse=str(tmp_path / "warehouse")) + textwrap.dedent(code)
             variables["SPARK_TESTING"] = "1"  # the server takes any free port
         variables |= env or {}

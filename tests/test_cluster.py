@@ -58,7 +58,7 @@ spark = SparkSession.builder.master("local[3]").config("spark.ui.enabled", "fals
 """
 
 
-@pytest.mark.parametrize("connect", [False, True], ids=["classic", "connect"])
+@pytest.mark.parametrize("connect", [False, "own"], ids=["classic", "connect"])
 def test_cancelling_a_barrier_stage_ends_its_workers_and_keeps_the_session(run_script, connect):
     done = run_script(CANCEL if connect else CLASSIC + CANCEL, connect=connect)
     seen = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("DONE"))[5:])

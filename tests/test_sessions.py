@@ -81,7 +81,7 @@ def test_a_connect_session_is_taken_as_it_is(run_script):
     assert found == [spark]
     print("TAKEN", type(spark).__module__)
     """
-    assert "TAKEN pyspark.sql.connect.session" in run_script(code, connect=True).stdout
+    assert "TAKEN pyspark.sql.connect.session" in run_script(code, connect="own").stdout
 
 
 def test_a_stopped_session_is_followed_by_a_new_one(run_script):

@@ -42,7 +42,7 @@ print("folders", sorted(p.name for p in pathlib.Path().iterdir()))
 
 
 def test_the_main_job_runs_on_a_connect_session(run_script):
-    done = run_script(SCRIPT, connect=True, env={"PYTHONPATH": _root()}, timeout=500)
+    done = run_script(SCRIPT, connect="own", env={"PYTHONPATH": _root()}, timeout=500)
     said = dict(line.split(" ", 1) for line in done.stdout.strip().splitlines() if " " in line)
     accuracy, rows = said["accuracy"].split()
     assert rows == "100"

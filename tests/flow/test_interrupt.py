@@ -81,4 +81,4 @@ def test_an_interrupt_on_a_classic_session(run_script):
 
 
 def test_an_interrupt_on_a_connect_session(run_script):
-    check(run_script(SCRIPT.replace("START", ""), connect=True, env={"PYTHONPATH": ROOT}, timeout=400))
+    check(run_script(SCRIPT.replace("START", ""), connect="own", env={"PYTHONPATH": ROOT}, timeout=400))

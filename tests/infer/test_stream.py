@@ -163,7 +163,7 @@ def test_a_query_that_was_killed_loses_and_doubles_nothing_on_connect_either(run
         running.wait()
     done = len(list(commits.iterdir()))
     arrive(here, *range(12, 15))
-    found = run_script(AGAIN.format(**names), connect=True, env={"PYTHONPATH": ROOT}).stdout.splitlines()
+    found = run_script(AGAIN.format(**names), connect="own", env={"PYTHONPATH": ROOT}).stdout.splitlines()
     rows = Counter(line for line in found if line.startswith("row"))
     assert rows == {f"row {n:03} 1": 1 for n in range(15)}
     assert done < 2 * 12  # commits and their checksums: it was killed on the way
