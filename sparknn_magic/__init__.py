@@ -11,6 +11,7 @@ _NAMES = {
     "train": "sparknn_magic.run",
     "dry_run": "sparknn_magic.run",
     "lr_find": "sparknn_magic.lr_finder",
+    "explain": "sparknn_magic.explaining",
     "load": "sparknn_magic.model",
     "Model": "sparknn_magic.model",
     "sample": "sparknn_magic.samples",
@@ -22,6 +23,7 @@ __all__ = [
     "Model",
     "SparkNNError",
     "dry_run",
+    "explain",
     "load",
     "load_ipython_extension",
     "lr_find",
@@ -34,6 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from sparknn_magic.data.boxes.shelf import shelf_scenes
     from sparknn_magic.errors import SparkNNError
+    from sparknn_magic.explaining import explain
     from sparknn_magic.lr_finder import lr_find
     from sparknn_magic.model import Model, load
     from sparknn_magic.run import dry_run, train

@@ -31,7 +31,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
     train.add_argument("--name", help="name of the model (default: the file's name)")
     train.add_argument("--dry-run", action="store_true", help="check everything, train nothing, print the plan")
-    train.add_argument("--fresh", action="store_true", help="take up neither a checkpoint nor prepared data")
+    train.add_argument(
+        "--fresh",
+        action="store_true",
+        help="take up neither the model that is there, nor a checkpoint, nor prepared data",
+    )
     train.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
 
     finder = commands.add_parser("lr-find", help="look for a learning rate for the experiment of a YAML file")

@@ -6,14 +6,20 @@ Standard library only: executors, notebooks and plugins all import this file.
 import difflib
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import east_asian_width
+
+WIDTH = 100  # characters of a cell's line that are shown
 
 
 class SparkNNError(Exception):
     """A user's error, worded in one or two lines.
 
     `line` and `column` count from 1 in the text of the cell or file; None where the error has no place in it.
-    In a notebook IPython shows the message alone, without a traceback, and the cell still fails.
+    In a notebook IPython shows the message alone, without a traceback, and the cell still fails; below it the line of
+    the cell with a mark under the column, where `point_at` was given the text.
     """
+
+    excerpt = ""
 
     def __init__(self, message: str, *, line: int | None = None, column: int | None = None, hint: str | None = None):
         self.line, self.column, self.hint = line, column, hint
@@ -26,9 +32,24 @@ class SparkNNError(Exception):
             where = f"line {self.line}" + (f", column {self.column}" if self.column is not None else "") + ": "
         return where + self.message + (f"\n{self.hint}" if self.hint else "")
 
+    def point_at(self, text: str, first_line: int = 1) -> None:
+        """Note the line of `text` that the error is about; `first_line` is the number of the text's first line."""
+        lines = text.splitlines()
+        if self.line is None or not first_line <= self.line < first_line + len(lines):
+            return
+        line = lines[self.line - first_line].expandtabs(1)
+        start = max(0, (self.column or 1) - WIDTH // 2) if len(line) > WIDTH else 0
+        shown = line[start : start + WIDTH]
+        self.excerpt = f"    {shown}"
+        if self.column is not None:
+            before = line[start : self.column - 1]
+            blanks = "".join("\u3000" if east_asian_width(c) in "WF" else " " for c in before)
+            self.excerpt += f"\n    {blanks}^"
+
     def _render_traceback_(self) -> list[str]:
         # IPython's hook: the lines it prints in place of a traceback.
-        return [f"{type(self).__name__}: {self}"]
+        message, _, hint = f"{type(self).__name__}: {self}".partition("\n")
+        return ["\n".join(filter(None, (message, self.excerpt, hint)))]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.line, self.column, self.hint)

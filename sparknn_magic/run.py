@@ -1,6 +1,6 @@
 """The whole flow, a line for each stage. Every door (cell, Python call, shell) comes here."""
 
-import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,11 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknn_magic import shipping
-from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
+from sparknn_magic.bundle.folder import check_target, new_bundle
 from sparknn_magic.errors import SparkNNError, did_you_mean
-from sparknn_magic.model import Model, prepared_meta
+from sparknn_magic.model import Model
+from sparknn_magic.outcome import (
+    bundle_meta,
+    cell_identity,
+    evaluate_bundle,
+    finished_model,
+    held_out,
+    plain_spec,
+    queries,
+)
 from sparknn_magic.sessions import adopt, session
+from sparknn_magic.settings import models_folder, runs_folder
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
 from sparknn_magic.start import Older, check_export, check_older, check_start, train_job, untrained, with_files
@@ -62,13 +71,16 @@ def train(
     on_event: Listener | None = None,
     runs: str | Path | None = None,
     fresh: bool = False,
+    stop: threading.Event | None = None,
 ) -> Model:
     """Prepare rows on Spark, train on its executors, export, check, evaluate, publish and register the model.
 
     `spec` is a dict, YAML text, a YAML file's path or an Experiment; `overrides` are `key.path=value` words;
     `variables` what `${name}` and names of DataFrames are looked up in. `on_event` receives progress as dicts; without
     it a line for each stage and epoch is printed. `runs` is the folder of prepared data, checkpoints and reports
-    (default: $SPARKNN_RUNS or ./sparknn_runs). `fresh` neither takes up a checkpoint nor prepared data.
+    (default: $SPARKNN_RUNS or ./sparknn_runs). Where nothing has changed since this very model was made, it is returned
+    as it is; `fresh` takes up neither that nor a checkpoint nor prepared data. Once `stop` is set, training ends after
+    the current epoch.
 
     Raises: SparkNNError of one or two lines.
     """
@@ -76,20 +88,24 @@ def train(
     asked: dict[str, Any] = {"spark": spark, "name": name, "overrides": overrides, "variables": variables}
     ready = get_ready(spec, tell, runs=runs, fresh=fresh, **asked)
     checked, prepared, job = ready.checked, ready.prepared, ready.job
+    cell = cell_identity(ready) if ready.fitted is None else ""
+    known = finished_model(ready, cell) if cell and not fresh else None
+    if known is not None:
+        return _as_it_is(known, checked, tell)
     if ready.fitted is not None:
         fitted = ready.fitted
         tell({"event": "stage", "stage": "train", "state": "skipped"})
     else:
         with stage(tell, "train"):
-            fitted = _fit(checked, prepared, job, tell, fresh)
+            fitted = _fit(ready, tell, fresh, stop)
     with new_bundle(checked.folder) as partial:
         with stage(tell, "export") as done:
-            meta = _meta(ready, fitted)
+            meta = bundle_meta(ready, fitted, cell)
             exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
             meta = meta | exported
             done.update(exported["parity"])
         with stage(tell, "evaluate") as done:
-            meta = _evaluate(checked, prepared, meta, partial, Path(job.folder) / "report.html")
+            meta = evaluate_bundle(checked, prepared, meta, partial, Path(job.folder) / "report.html")
             told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "map50", "rows")}
             done.update(figure=checked.task.figure, **told)
     return _published(checked, meta, job)
@@ -99,7 +115,7 @@ def get_ready(spec: Any, tell: Listener, *, runs: str | Path | None = None, fres
     """Check the experiment, as `check` does with what it takes by name, and prepare its rows."""
     with stage(tell, "check"):
         checked = check(spec, **asked)
-    runs = Path(runs or os.environ.get("SPARKNN_RUNS") or "sparknn_runs").absolute()
+    runs = runs_folder(runs)
     with stage(tell, "prepare") as done:
         prepared = checked.task.prepare(checked.plan, f"{runs}/prepared", fresh=fresh)
         done.update(rows=prepared.rows, dropped=prepared.dropped, classes=len(prepared.classes), reused=prepared.reused)
@@ -139,7 +155,7 @@ def check(
     spark = adopt(spark) if spark is not None else session()
     model_name = experiment.name or "model"
     wanted = experiment.export.folder if experiment.export is not None else None
-    folder = Path(wanted or f"models/{model_name}").absolute()
+    folder = Path(wanted or models_folder() / model_name).absolute()
     with _placed(experiment, ("export",)):
         check_target(folder)
     with _placed(experiment, ("name",)):
@@ -152,7 +168,7 @@ def check(
     _check_figure(experiment, task)
     check_export(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
-    check_cell(experiment, _held_out(plan)[0], of_classes=task.figure == "accuracy")
+    check_cell(experiment, held_out(plan)[0], of_classes=task.figure == "accuracy")
     resolved = task.settled(experiment, resolved, plan)
     return Checked(experiment, resolved, task, spark, plan, workers, model_name, folder)
 
@@ -169,7 +185,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     experiment, found = checked.experiment, checked.task.inspect(checked.plan)
     network = _build(checked, found)
     older = _check_start(checked, found, network) if checked.task.trains else None
-    plain = _plain(checked)
+    plain = plain_spec(checked)
     return {
         "name": checked.name,
         "task": experiment.task,
@@ -177,7 +193,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
         "columns": checked.plan.columns,
         "splits": {key: plain["data"][key] for key in ("validation", "test") if plain["data"].get(key) is not None},
         "preprocess": [{"name": s.item.name, "options": dict(s.options)} for s in checked.resolved.preprocess],
-        **_queries(checked.plan),
+        **queries(checked.plan),
         "details": checked.task.details(checked.plan, found),
         "input": asdict(found.inputs),
         "classes": len(found.classes),
@@ -195,16 +211,6 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     }
 
 
-def _plain(checked: Checked) -> dict[str, Any]:
-    """Return the experiment as a model folder keeps it: where nothing is trained, without what is said of training."""
-    plain = checked.experiment.to_dict()
-    if not checked.task.trains:
-        del plain["train"]
-        for key in ("label", "validation"):
-            plain["data"].pop(key, None)
-    return plain
-
-
 def _layers(model: ResolvedStep, network: Any) -> dict[str, Any]:
     """Return what the plan says of a list of layers: each one's shape and parameters, and what was changed."""
     from sparknn_magic.layers import table
@@ -216,13 +222,7 @@ def evaluation_rows(spark: "SparkSession", experiment: Experiment) -> tuple["Dat
     """Return the rows that an experiment is judged on, and which they are: "test", "validation" or "train"."""
     resolved = resolve_rows(experiment)
     plan = resolved.task.build().plan(spark, experiment, resolved, ())
-    return _held_out(plan)
-
-
-def _held_out(plan: Any) -> tuple["DataFrame", str]:
-    """Return the test rows; where there are none the validation rows, and without those the training rows."""
-    found = ((getattr(plan, split), split) for split in ("test", "validation", "train"))
-    return next((frame, split) for frame, split in found if frame is not None)
+    return held_out(plan)
 
 
 def _check_figure(experiment: Experiment, task: Task) -> None:
@@ -294,73 +294,29 @@ def _parameters(network: Any) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def _fit(checked: Checked, prepared: Any, job: TrainJob, tell: Listener, fresh: bool) -> Fitted:
+def _as_it_is(model: Model, checked: Checked, tell: Listener) -> Model:
+    """Return a model that was there already, and say so."""
+    for name in ("train", "export", "evaluate"):
+        tell({"event": "stage", "stage": name, "state": "skipped"})
+    made = model.meta["created"].replace("T", " ")
+    tell({"event": "note", "message": f"nothing has changed since {made}: this is the model of then (--fresh: anew)."})
+    model._test = held_out(checked.plan)[0]
+    return model.register()
+
+
+def _fit(ready: Ready, tell: Listener, fresh: bool, stop: threading.Event | None) -> Fitted:
     from sparknn_magic.training import checkpoint
     from sparknn_magic.training.spark import fit, open_events
 
+    spark, job = ready.checked.spark, ready.job
     if fresh:
         checkpoint.remove(job.folder)
-    events = open_events(checked.spark, job.folder, job.attempt)
+    events = open_events(spark, job.folder, job.attempt)
     try:
-        rows = prepared.frame(checked.spark)
-        return fit(checked.spark, rows, replace(job, channel=events.channel), checked.workers, events, tell)
+        rows = ready.prepared.frame(spark)
+        return fit(spark, rows, replace(job, channel=events.channel), ready.checked.workers, events, tell, stop)
     finally:
         events.close()
-
-
-def _meta(ready: Ready, fitted: Fitted) -> dict[str, Any]:
-    """Return what bundle.json says before the file has been exported and evaluated."""
-    checked, prepared, job = ready.checked, ready.prepared, ready.job
-    model = checked.resolved.model
-    training = {k: v for k, v in asdict(fitted).items() if k != "weights"}
-    training["notes"] = ready.notes + fitted.notes
-    return {
-        "name": checked.name,
-        "task": checked.experiment.task,
-        "spec": _plain(checked),
-        **checked.task.describe(prepared),
-        "preprocess": [shipping.describe(step.item, step.part) for step in checked.resolved.preprocess],
-        **_queries(checked.plan),
-        "model": model.describe()
-        | {"parameters": ready.parameters, "source": model.item.source, "licence": model.item.licence},
-        "training": training
-        | {
-            "epochs": len(fitted.history),
-            "seed": job.seed,
-            "figure": job.figure,
-            "fingerprint": job.fingerprint,
-        },
-        "rows": dict(prepared.rows) | {"dropped": prepared.dropped},
-    }
-
-
-def _evaluate(checked: Checked, prepared: Any, meta: dict[str, Any], folder: Path, report: Path) -> dict[str, Any]:
-    """Score the held-out rows with the exported file by Spark; write bundle.json, the card and the report."""
-    from sparknn_magic.evaluate.custom import with_custom
-    from sparknn_magic.show.card import model_card
-
-    frame, split = _held_out(checked.plan)
-    frame = checked.task.judged(frame, prepared)
-    meta = meta | {"files": {MODEL: sha256(folder / MODEL)}, "size_bytes": (folder / MODEL).stat().st_size}
-    # Kept while the metrics and the report's examples look at it: the model runs once on each row.
-    scored = Model(meta, folder, checked.spark).predict_prepared(frame).persist()
-    try:
-        metrics = with_custom(checked.task.evaluate(scored, meta), scored, meta)
-        rows = meta["rows"] | ({"test": metrics["rows"]} if split == "test" else {})
-        meta = meta | {"metrics": metrics, "evaluated_on": split, "rows": rows}
-        (folder / CARD).write_text(model_card(meta), encoding="utf-8")
-        meta = write_meta(folder, meta)
-        report.parent.mkdir(parents=True, exist_ok=True)
-        checked.task.report(report, scored, prepared_meta(meta))
-    finally:
-        scored.unpersist()
-    return meta
-
-
-def _queries(plan: Any) -> dict[str, Any]:
-    """Return what is kept of SQL steps; of a task's plan that knows none, nothing."""
-    queries = getattr(plan, "queries", ())
-    return {"queries": [step.to_plain() for step in queries]} if queries else {}
 
 
 def _published(checked: Checked, meta: dict[str, Any], job: TrainJob) -> Model:
@@ -368,7 +324,7 @@ def _published(checked: Checked, meta: dict[str, Any], job: TrainJob) -> Model:
 
     checkpoint.remove(job.folder)  # the model is whole: the next run of this cell is a new one
     model = Model(meta, checked.folder, checked.spark, report=Path(job.folder) / "report.html")
-    model._test = _held_out(checked.plan)[0]
+    model._test = held_out(checked.plan)[0]
     return model.register()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sparknn_magic.bundle.folder import META, WEIGHTS, read_bundle, sha256
 from sparknn_magic.errors import SparkNNError, SpecError
 from sparknn_magic.plugin import Part
+from sparknn_magic.settings import models_folder
 from sparknn_magic.show.words import near, plural
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved
@@ -104,7 +105,7 @@ def check_older(written: str | None) -> None:
 
 
 def _folder(written: str) -> Path:
-    return next((f for f in (Path(written), Path("models") / written) if (f / META).is_file()), Path(written))
+    return next((f for f in (Path(written), models_folder() / written) if (f / META).is_file()), Path(written))
 
 
 def _older(written: str, network: Any, outputs: int, classes: Sequence[str]) -> Older:

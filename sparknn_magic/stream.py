@@ -5,7 +5,6 @@ own log what was written. Both belong together, so a folder is refused whose log
 would take the first batches for written already, and lose them.
 """
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SpecError
+from sparknn_magic.settings import runs_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -151,7 +151,7 @@ def _folder_place(into: str, checkpoint: str | None) -> Place:
 def _table_place(spark: "SparkSession", table: str, checkpoint: str | None, runs: str | Path | None) -> Place:
     if not _TABLE.fullmatch(table):
         raise SpecError(f"'{table}' is no table's name.", hint="A folder's name has a / in it: ./scored.")
-    runs = Path(runs or os.environ.get("SPARKNN_RUNS") or "sparknn_runs").absolute()
+    runs = runs_folder(runs)
     base = f"{runs}/streams/{table.replace('`', '')}"
     known = _described(spark, table)
     if known is not None:

@@ -110,6 +110,12 @@ class Task(ABC):
         """Return a few labelled rows with their predictions, for people to look at; None: the task has no such."""
         return None
 
+    def explained(
+        self, predictions: "DataFrame", meta: Mapping[str, Any], folder: "Path", count: int
+    ) -> "Examples | None":
+        """Return the most confident mistakes, and what in each row the answer hangs on; None: the task has no such."""
+        return None
+
     @abstractmethod
     def report(self, path: "Path", predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write the report that a person looks at."""

@@ -1,5 +1,7 @@
 """What a cell shows: one display that follows a run, and results as HTML and text side by side."""
 
+import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -13,6 +15,7 @@ from sparknn_magic.show.stream import StreamState
 
 PATIENCE = 0.5  # seconds until the display appears: an error that comes sooner stands alone
 SECONDS = 0.5  # between two updates of the display
+STOP = "Stop after this epoch"
 
 
 class Rendered:
@@ -20,6 +23,9 @@ class Rendered:
 
     def __init__(self, html: str, text: str):
         self.html, self.text = html, text
+
+    def __repr__(self) -> str:
+        return self.text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}
@@ -60,14 +66,18 @@ class Followed:
 
     def replace(self, result: Any) -> None:
         """Put a result in the progress's place that says all there is to say."""
-        self._draw(Rendered(result._repr_html_(), repr(result)))
+        self._settle(Rendered(result._repr_html_(), repr(result)))
 
     def fail(self, *, interrupted: bool) -> None:
         """Leave the state as it was when the run ended; nothing where it ended before anything was shown."""
         if interrupted:
             self.state.interrupt()
         if self.handle is not None:
-            self._draw(Rendered(self.state.html(), self.state.text()))
+            self._settle(Rendered(self.state.html(), self.state.text()))
+
+    def _settle(self, content: Rendered) -> None:
+        """Draw what stays."""
+        self._draw(content)
 
     def _draw(self, content: Rendered) -> None:
         self.last = time.monotonic()
@@ -81,15 +91,72 @@ class LiveDisplay(Followed):
     """The display of a training."""
 
     state: RunState
+    stop: threading.Event | None = None  # set by a click that asks to end after the current epoch
 
     def finish(self, model: Any) -> None:
         """Put the result in the progress's place, so that a saved notebook shows it."""
+        self.state.figure = model.meta["training"]["figure"]  # no epoch has told it where the model was there already
         html = model._repr_html_() + self.state.summary_html(model.history)
-        self._draw(Rendered(html, f"{self.state.text()}\n\n{model!r}"))
+        self._settle(Rendered(html, f"{self.state.text()}\n\n{model!r}"))
+
+
+class Panel(LiveDisplay):
+    """The same with a button that ends the training after the current epoch.
+
+    The button is a widget in a display of its own, which is empty before the training and after: what stays in a
+    notebook is HTML and text alone, whenever it is saved.
+    """
+
+    def __init__(self, state: RunState, kernel: Any):
+        super().__init__(state)
+        self.kernel = kernel
+        self.stop: threading.Event = threading.Event()
+        self.button: Any = None
+        self.place: Any = None  # the button's display
+
+    def _draw(self, content: Rendered) -> None:
+        super()._draw(content)
+        if self.place is None and self.state.stages.get("train") == "start":
+            self.button = self._make_button()
+            self.place = display(self.button, display_id=True)
+
+    def _settle(self, content: Rendered) -> None:
+        super()._draw(content)
+        if self.place is not None:
+            self.place.update({}, raw=True)
+            self.button.close()
+
+    def _make_button(self) -> Any:
+        from ipykernel.kernelbase import Kernel
+        from ipywidgets import Button, Layout
+
+        kernel = self.kernel
+        # ipykernel 7.4 hands a widget's messages to the loop under whose request the widget was made: the one that is
+        # busy with this cell. Made under none, they go to the subshell that the frontend names.
+        ident, parent = kernel._parent_ident["shell"], kernel.get_parent()
+        Kernel.set_parent(kernel, b"", {})
+        try:
+            button = Button(
+                description=STOP,
+                tooltip="Ends the training after the current epoch and keeps the best epoch's weights",
+                layout=Layout(width="max-content"),
+            )
+        finally:
+            Kernel.set_parent(kernel, ident, parent)
+        button.on_click(self._clicked)
+        return button
+
+    def _clicked(self, button: Any) -> None:
+        """Hear the click: in a thread of the kernel's own, while the cell runs."""
+        self.stop.set()
+        button.description = "Stops after this epoch ..."
+        button.disabled = True
 
 
 class LineDisplay(Lines):
     """The same for a plain terminal."""
+
+    stop = None
 
     def tick(self) -> None:
         """Nothing to draw: the lines stand."""
@@ -101,12 +168,25 @@ class LineDisplay(Lines):
     replace = finish
 
     def fail(self, *, interrupted: bool) -> None:
-        """Nothing to clear: the lines stand."""
+        """Take the bar away: the lines stand."""
+        self.clear()
 
 
 def progress(shell: InteractiveShell, name: str, epochs: int) -> LiveDisplay | LineDisplay:
     """Return the listener that fits the frontend: a display in a notebook, lines in a terminal."""
-    return LiveDisplay(RunState(name, total=epochs)) if hasattr(shell, "kernel") else LineDisplay()
+    if not hasattr(shell, "kernel"):
+        return LineDisplay()
+    state = RunState(name, total=epochs)
+    return Panel(state, shell.kernel) if hears_clicks(shell.kernel) else LiveDisplay(state)
+
+
+def hears_clicks(kernel: Any) -> bool:
+    """Say whether a person sits before the notebook, and the kernel hears of a click while a cell runs.
+
+    Jupyter's server names the notebook to the kernel; what runs a notebook without one (nbconvert, papermill) does not.
+    A kernel with subshells (ipykernel 7) takes a widget's messages in a thread of their own.
+    """
+    return "JPY_SESSION_NAME" in os.environ and bool(getattr(kernel, "_supports_kernel_subshells", False))
 
 
 def sweep_progress(shell: InteractiveShell, name: str) -> LiveDisplay | LineDisplay:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from traitlets import Dict, Unicode, observe
 
 from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, SpecError, UnknownName, did_you_mean
 from sparknn_magic.notebook.words import COMMANDS, Line, read_line, usage
+from sparknn_magic.settings import choose, models_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,6 +48,14 @@ class SparkNNMagics(Magics):
 
     shell: InteractiveShell  # always given to an extension's magics
 
+    runs = Unicode(help="Folder of prepared data, checkpoints and reports.").tag(config=True)
+    models = Unicode(help="Folder of the models that name no other.").tag(config=True)
+    train = Dict(help="What a cell's `train:` has where it says nothing, such as {'workers': 2}.").tag(config=True)
+
+    @observe("runs", "models", "train")
+    def _set(self, change: Any) -> None:
+        choose(**{change["name"]: change["new"] or None})
+
     @no_var_expand
     @line_cell_magic
     def sparknn(self, line: str, cell: str | None = None) -> None:
@@ -59,6 +69,9 @@ class SparkNNMagics(Magics):
                 f"{read.command} was interrupted.",
                 hint="Finished epochs are kept: run the cell again to go on." if read.command == "train" else None,
             ) from None
+        except SparkNNError as error:
+            error.point_at(body, self._first_line(body))
+            raise
 
     def _train(self, line: Line, body: str) -> None:
         from sparknn_magic import run
@@ -83,6 +96,7 @@ class SparkNNMagics(Magics):
             "variables": names,
             "runs": line.options.get("--runs"),
             "fresh": "--fresh" in line.flags,
+            "stop": view.stop,
         }
         try:
             spark = session()
@@ -230,6 +244,16 @@ class SparkNNMagics(Magics):
         found = in_background(model.spark, lambda _: model.examples(count, variables=names))
         show(found._repr_html_(), repr(found))
 
+    def _explain(self, line: Line, body: str) -> None:
+        from sparknn_magic.explaining import explain
+        from sparknn_magic.notebook.background import in_background
+        from sparknn_magic.notebook.display import show
+
+        model, count, rows = self._model(line.name()), line.options.get("--examples", 6), body.strip() or None
+        names = self._variables()
+        found = in_background(model.spark, lambda _: explain(model, rows, count=count, variables=names))
+        show(found._repr_html_(), repr(found))
+
     def _help(self, line: Line, body: str) -> None:
         from sparknn_magic.show.catalogue import item_help
 
@@ -268,7 +292,7 @@ class SparkNNMagics(Magics):
         found = self.shell.user_ns.get(name)
         if isinstance(found, Model):
             return found, None
-        folder = next((f for f in (Path(name), Path("models") / name) if (f / META).is_file()), None)
+        folder = next((f for f in (Path(name), models_folder() / name) if (f / META).is_file()), None)
         if folder is not None:
             return None, folder
         if found is not None:
@@ -276,7 +300,7 @@ class SparkNNMagics(Magics):
         known = [
             key for key, value in self.shell.user_ns.items() if isinstance(value, Model) and not key.startswith("_")
         ]
-        known += [path.parent.name for path in Path("models").glob(f"*/{META}")]
+        known += [path.parent.name for path in models_folder().glob(f"*/{META}")]
         raise UnknownName(
             f"there is no trained model named '{name}'.{did_you_mean(name, known)}",
             hint=f"`%%sparknn train {name}` makes one, `%sparknn load FOLDER` reads one.",

@@ -62,6 +62,14 @@ COMMANDS = {
         (1, 1),
         options=("--examples",),
     ),
+    "explain": Command(
+        "%%sparknn explain NAME [--examples N]",
+        "show the most confident mistakes on the rows of the body, and what in each picture or text the answer hangs "
+        "on; without a body, on the model's own test rows",
+        (1, 1),
+        options=("--examples",),
+        body="may",
+    ),
     "help": Command("%sparknn help [ITEM]", "options, shapes, source and an example of one plugin", (0, 1)),
 }
 

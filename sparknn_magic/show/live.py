@@ -8,11 +8,12 @@ from typing import Any
 from sparknn_magic.show.curves import CURVES, curves
 from sparknn_magic.show.html import scoped
 from sparknn_magic.show.markup import Markup, el, join
-from sparknn_magic.show.progress import event_line
+from sparknn_magic.show.progress import event_line, workers_text
 from sparknn_magic.show.words import count, duration, figure, measure_name, measure_text, plain
 
 STAGES = ("check", "prepare", "train", "export", "evaluate")
 MARKS = {"wait": "\u00b7", "start": "\u2026", "done": "\u2713", "failed": "\u2717", "interrupted": "\u2717"}
+SPARK = ("prepare", "evaluate")  # what is done with every row by Spark
 SHOWN_EPOCHS = 4  # the last ones, while it runs
 LISTED_EPOCHS = 100  # at most, in the table that stays
 
@@ -25,6 +26,8 @@ STYLE = Markup(
 .sparknn .stages .failed, .sparknn .stages .interrupted { font-weight: 650; }
 .sparknn .bar { height: 8px; border-radius: 4px; background: rgba(128, 128, 128, 0.25); max-width: 640px; }
 .sparknn .bar div { height: 8px; border-radius: 4px; background: #2a8fd0; }
+.sparknn .bar.step { height: 4px; margin-top: 3px; }
+.sparknn .bar.step div { height: 4px; opacity: 0.6; }
 .sparknn .now { margin: 4px 0 8px; font-variant-numeric: tabular-nums; }
 """
     + CURVES
@@ -46,6 +49,8 @@ class RunState:
     resumed: int = 0  # epochs behind the checkpoint that was taken up
     figure: str = "accuracy"  # what an epoch reports beside the loss
     step: dict[str, Any] | None = None
+    workers: str = ""  # "2 workers on cpu"
+    rates: dict[str, float] = field(default_factory=dict)  # rows per second of Spark's stages
     lines: list[str] = field(default_factory=list)
 
     def hear(self, event: Mapping[str, Any]) -> None:
@@ -58,6 +63,9 @@ class RunState:
             self.began.setdefault(event["stage"], self.clock())
             if "seconds" in event:
                 self.seconds[event["stage"]] = event["seconds"]
+            self._note_rate(event)
+        elif kind == "start":
+            self.workers = workers_text(event)
         elif kind == "step":
             self.step = dict(event)
         elif kind == "epoch":
@@ -69,6 +77,13 @@ class RunState:
         line = event_line(event)
         if line is not None:
             self.lines.append(line)
+
+    def _note_rate(self, event: Mapping[str, Any]) -> None:
+        rows = event.get("rows")
+        if event["stage"] not in SPARK or not rows or event.get("reused"):
+            return
+        total = sum(rows.values()) if isinstance(rows, Mapping) else rows
+        self.rates[event["stage"]] = total / max(event["seconds"], 1e-3)
 
     def interrupt(self) -> None:
         """Note that the user has ended the run."""
@@ -86,7 +101,7 @@ class RunState:
         parts: list[Any] = [el("style", STYLE), el("div", self._title(), cls="title"), self._stages()]
         if self.stages.get("train", "wait") != "wait":
             running = self.stages["train"] == "start"
-            parts += [self._bar(), el("div", self._now(), cls="now")] if running else []
+            parts += [*self._bars(), el("div", self._now(), cls="now")] if running else []
             parts += [curves(self.epochs, self.figure), epoch_table(self.epochs[-SHOWN_EPOCHS:], self.figure)]
         return scoped(*parts)
 
@@ -114,6 +129,7 @@ class RunState:
     def _stage(self, stage: str) -> Markup:
         state, seconds = self.stages[stage], self._seconds(stage)
         words = f"{MARKS[state]} {stage}" + (f" {duration(seconds)}" if seconds is not None else "")
+        words += f", {count(round(self.rates[stage]))} rows/s" if stage in self.rates else ""
         return el("span", words + (f", {state}" if state in ("failed", "interrupted") else ""), cls=state)
 
     def _done(self) -> int:
@@ -125,12 +141,16 @@ class RunState:
         within = self.step["step"] / self.step["steps"] if self.step else 0.0
         return min((self._done() + within) / self.total, 1.0) if self.total else 0.0
 
-    def _bar(self) -> Markup:
-        percents = f"{100 * self._share():.1f}"
-        inner = el("div", style=f"width: {percents}%")
-        return el("div", inner, cls="bar", role="progressbar", aria_valuenow=percents)
+    def _bars(self) -> list[Markup]:
+        """Return a bar of the whole training, and below it one of the epoch's steps."""
+        within = self.step["step"] / self.step["steps"] if self.step else 0.0
+        return [_bar(self._share(), "bar", "training"), _bar(within, "bar step", "this epoch")]
 
     def _now(self) -> str:
+        words = self._place()
+        return f"{words}; {self.workers}" if self.workers else words
+
+    def _place(self) -> str:
         if self.step is not None:
             words = f"epoch {self.step['epoch']} of {self.total}, step {self.step['step']} of {self.step['steps']}"
             return f"{words}, {count(round(self.step['rows_per_second']))} rows/s{self._left()}"
@@ -144,6 +164,12 @@ class RunState:
             return ""
         recent = [e["seconds"] for e in self.epochs[-3:]]
         return f", about {duration(max(1.0, (1 - self._share()) * self.total * sum(recent) / len(recent)))} left"
+
+
+def _bar(share: float, kind: str, label: str) -> Markup:
+    percents = f"{100 * share:.1f}"
+    inner = el("div", style=f"width: {percents}%")
+    return el("div", inner, cls=kind, role="progressbar", aria_label=label, aria_valuenow=percents)
 
 
 def epoch_table(epochs: list[dict[str, Any]], measure: str = "accuracy") -> Markup | None:

@@ -1,4 +1,4 @@
-"""A run's events as lines of text: one for each stage and each epoch. Knows no Spark and no IPython."""
+"""A run's events as lines of text, one for each stage and each epoch, and a bar in a terminal. Knows no Spark."""
 
 import sys
 from collections.abc import Mapping
@@ -17,13 +17,17 @@ def event_line(event: Mapping[str, Any]) -> str | None:
     if kind == "epoch":
         return _epoch_line(event)
     if kind == "start":
-        workers = f"{event['workers']} worker{'s' * (event['workers'] != 1)}"
-        return f"  {workers} on {event['device']}, {event['steps']} steps an epoch"
+        return f"  {workers_text(event)}, {event['steps']} steps an epoch"
     if kind == "resume":
         return f"  goes on from the checkpoint of epoch {event['epoch']} of {event['epochs']}"
     if kind == "note":
         return f"  {event['message']}"
     return None
+
+
+def workers_text(event: Mapping[str, Any]) -> str:
+    """Return how many workers have started, and on what."""
+    return f"{event['workers']} worker{'s' * (event['workers'] != 1)} on {event['device']}"
 
 
 def _stage_line(event: Mapping[str, Any]) -> str | None:
@@ -74,13 +78,37 @@ def _epoch_line(event: Mapping[str, Any]) -> str:
 
 
 class Lines:
-    """A listener that prints each event's line to a stream, stderr by default."""
+    """A listener that prints each event's line to a stream, stderr by default; in a terminal a bar runs below them."""
 
     def __init__(self, stream: TextIO | None = None):
         self.stream = stream or sys.stderr
+        self.bar: Any = None  # of the epoch that is running
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Print the event's line, if it has one."""
+        """Print the event's line, if it has one, or move the bar."""
+        if event["event"] == "step":
+            self._move(event)
+            return
         line = event_line(event)
-        if line is not None:
-            print(line, file=self.stream, flush=True)
+        if line is None:
+            return
+        self.clear()
+        print(line, file=self.stream, flush=True)
+
+    def _move(self, event: Mapping[str, Any]) -> None:
+        if not self.stream.isatty():
+            return
+        if self.bar is None:
+            from tqdm import tqdm
+
+            title = f"  epoch {event['epoch']:>3}"
+            self.bar = tqdm(total=event["steps"], desc=title, unit="step", file=self.stream, leave=False)
+        self.bar.set_postfix_str(f"{count(round(event['rows_per_second']))} rows/s", refresh=False)
+        self.bar.n = event["step"]
+        self.bar.refresh()
+
+    def clear(self) -> None:
+        """Take the bar away: a line follows, or nothing does."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None

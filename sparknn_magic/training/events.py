@@ -85,7 +85,7 @@ class EventServer:
             # The address that executors use may belong to a gateway; then listen on every interface of this machine.
             self.listener = Listener(("", 0), backlog=64, authkey=key)
         self.channel = Channel(host, self.listener.address[1], key)
-        self.closing = False
+        self.closing = self.stopping = False
         threading.Thread(target=self._accept, name="sparknn-events", daemon=True).start()
 
     def _accept(self) -> None:
@@ -95,6 +95,8 @@ class EventServer:
             except (OSError, EOFError, AuthenticationError):
                 continue  # a stranger, or the call of close()
             self.connections.append(connection)
+            if self.stopping:
+                self._ask_to_stop(connection)
             threading.Thread(target=self._read, args=(connection,), name="sparknn-events", daemon=True).start()
 
     def _read(self, connection: Connection) -> None:
@@ -116,12 +118,14 @@ class EventServer:
         return found
 
     def stop(self) -> None:
-        """Ask rank 0 to end after the current epoch."""
+        """Ask rank 0 to end after the current epoch; also one that connects later."""
+        self.stopping = True
         for connection in self.connections:
-            try:
-                connection.send_bytes(b'{"stop": true}')
-            except OSError:
-                continue  # that rank has ended already
+            self._ask_to_stop(connection)
+
+    def _ask_to_stop(self, connection: Connection) -> None:
+        with contextlib.suppress(OSError):  # that rank has ended already
+            connection.send_bytes(b'{"stop": true}')
 
     def close(self) -> None:
         """Stop listening and close every connection."""
@@ -156,6 +160,7 @@ class EventFile:
 
     def stop(self) -> None:
         """Ask rank 0 to end after the current epoch."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)  # rank 0 may not have begun
         (self.path.parent / STOP).touch()
 
     def close(self) -> None:

@@ -120,6 +120,9 @@ class Trainer:
         if self.progress.stopped == "time limit" and self.place.epoch and self.reporter is not None:
             at = f"step {self.place.step} of {self.steps} in epoch {self.place.epoch}"
             self.reporter.note(f"time_limit: {self.job.time_limit:g} seconds had passed at {at}; training ended there.")
+        if self.progress.stopped == "stop request" and self.reporter is not None:
+            best = f"the weights are those of epoch {self.progress.best_epoch}"
+            self.reporter.note(f"stopped after epoch {self.place.epoch} of {self.job.epochs}, as asked; {best}.")
 
     def _train_epoch(self, epoch: int) -> list[float]:
         """Take every step of one epoch; return this rank's sums: loss, figure, rows."""

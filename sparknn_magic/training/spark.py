@@ -1,6 +1,7 @@
 """Training on Spark: the ranks are the tasks of one barrier stage. Runs on the driver, `_rank_task` on executors."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -49,13 +50,15 @@ def fit(
     workers: int,
     events: EventServer | EventFile,
     on_event: Callable[[Event], None],
+    stop: threading.Event | None = None,
 ) -> Fitted:
     """Train on `rows` (split, row, label, image) with `workers` ranks; events reach `on_event` live.
 
-    An interrupt, or an exception in `on_event`, cancels the stage and its processes before it goes on up.
+    Once `stop` is set, training ends after the current epoch. An interrupt, or an exception in `on_event`, cancels the
+    stage and its processes before it goes on up.
     Raises: TrainError with the failing rank's own words.
     """
-    return _fitted(_run(spark, rows, job, workers, events, on_event), workers)
+    return _fitted(_run(spark, rows, job, workers, events, on_event, stop), workers)
 
 
 def sweep(
@@ -81,6 +84,7 @@ def _run(
     workers: int,
     events: EventServer | EventFile,
     on_event: Callable[[Event], None],
+    stop: threading.Event | None = None,
 ) -> pa.Table:
     """Run the barrier stage and return what its ranks give back."""
 
@@ -89,10 +93,14 @@ def _run(
 
     stage = rows.repartition(workers, "row").mapInArrow(task, RESULT, barrier=True)
     failed: list[str] = []
+    asked = False
     running = cluster.run_tagged(spark, f"sparknn-train-{job.attempt}", stage.toArrow)
     try:
         while not running.wait(POLL) and not failed:
             _pass_on(events.take(), on_event, failed)
+            if stop is not None and stop.is_set() and not asked:
+                events.stop()
+                asked = True
         if running.done():
             time.sleep(LAST_WORDS)
         _pass_on(events.take(), on_event, failed)

@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 import sparknn_magic
+from sparknn_magic import outcome, run
 from sparknn_magic.errors import BundleError, SessionError, SparkNNError, SpecError
 from tests.flow.small import CELL, views
 
@@ -183,6 +184,67 @@ def test_the_same_cell_reads_its_prepared_rows_again_and_trains_the_same_weights
     assert prepared["reused"]
     assert again.meta["files"]["model.safetensors"] == before
     assert not list((home / "runs").rglob("checkpoint.safetensors"))
+
+
+def test_mistakes_are_explained(trained):
+    model, _ = trained
+    found = sparknn_magic.explain(model, count=3)
+    assert found.html.count("data:image/png;base64,") == 6
+    assert len(found.text.splitlines()) == 3
+    wrong = (
+        model.predict("products_test").where("prediction.label != label").orderBy("prediction.score", ascending=False)
+    )
+    worst = wrong.select("prediction.label", "prediction.score").first()
+    assert f"✗ {worst.label} {worst.score:.0%}, is" in found.text.splitlines()[0]
+    with pytest.raises(SpecError, match="explain: 'many' is no number of rows"):
+        sparknn_magic.explain(model, count="many")
+
+
+def test_the_very_same_cell_gives_the_model_that_is_there(trained, home, spark):
+    model, _ = trained
+    events = []
+    cell = CELL + f"export: {model.folder}\n"
+    again = sparknn_magic.train(cell, name="fashion", spark=spark, runs=home / "runs", on_event=events.append)
+    assert again.meta == model.meta
+    assert again.report == model.report
+    assert {e["stage"] for e in events if e["event"] == "stage" and e["state"] == "done"} == {"check", "prepare"}
+    assert "nothing has changed since" in events[-1]["message"]
+
+
+def test_other_test_rows_other_metrics_and_another_file_make_another_cell(trained, home, spark):
+    def identity(more=""):
+        ready = run.get_ready(cell + more, print, runs=home / "runs", spark=spark, name="fashion")
+        return outcome.cell_identity(ready)
+
+    model, _ = trained
+    cell = CELL + f"export: {model.folder}\n"
+    first = model.meta["training"]["cell"]
+    assert identity() == first
+    assert identity("metrics: {shirts: {sql: count(*)}}\n") != first
+    spark.table("products_test").createOrReplaceTempView("whole")
+    try:
+        spark.sql("SELECT * FROM whole WHERE id % 2 = 0").createOrReplaceTempView("products_test")
+        assert identity() != first
+    finally:
+        spark.table("whole").createOrReplaceTempView("products_test")
+    assert identity() == first
+
+
+def test_a_model_that_was_stopped_is_trained_again(trained, home, spark):
+    model, _ = trained
+    ready = run.get_ready(CELL + f"export: {model.folder}\n", print, runs=home / "runs", spark=spark, name="fashion")
+    cell = outcome.cell_identity(ready)
+    assert outcome.finished_model(ready, cell).meta == model.meta
+    assert outcome.finished_model(ready, "another") is None
+    file = model.folder / "bundle.json"
+    whole = file.read_text()
+    meta = json.loads(whole)
+    meta["training"]["stopped"] = "stop request"
+    file.write_text(json.dumps(meta))
+    try:
+        assert outcome.finished_model(ready, cell) is None
+    finally:
+        file.write_text(whole)
 
 
 def test_a_dry_run_trains_nothing_and_says_the_plan(spark, home):

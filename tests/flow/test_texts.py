@@ -101,6 +101,17 @@ def test_sql_gives_what_the_metrics_were_computed_from(spark, intents, messages)
     assert all((row.p is None) == (row.score < 0.9) for row in sure if row.score is not None)
 
 
+def test_the_word_that_an_intent_hangs_on_is_named(intents):
+    rows = "SELECT 'hello parcel is missing' AS message, 'refund' AS intent"
+    with pytest.warns(UserWarning, match="leaves out WHERE intent <> 'spam'"):
+        found = sparknn_magic.explain(intents, rows, count=2)
+    assert found.title == "1 mistake, the most confident first"
+    assert re.search(r"✗ delivery \d+%, is refund: for it parcel \d", found.text)
+    assert re.search(
+        r'<span style="background: rgba\(213, 94, 0, 0.65\)" title="for: [\d.]+%">parcel</span>', found.html
+    )
+
+
 def test_the_cards_own_lines_score_a_text_without_this_package(spark, intents):
     card = (intents.folder / "README.md").read_text()
     code = re.search(r"```python\n(import json.*?)```", card, re.S)[1]

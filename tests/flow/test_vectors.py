@@ -9,6 +9,8 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 
 import sparknn_magic
 from sparknn_magic.errors import SparkNNError
+from sparknn_magic.notebook.display import LiveDisplay
+from sparknn_magic.show.live import RunState
 from sparknn_magic.show.text import plan_text
 from tests.data.tables import frame
 
@@ -81,6 +83,13 @@ def wine(spark, home, wines_view):
 def proline(spark, home, wines_view):
     cell = NUMBER + f"export: {home / 'proline'}\n"
     return sparknn_magic.train(cell, name="proline", spark=spark, runs=home / "runs", on_event=lambda event: None)
+
+
+def test_a_model_that_was_there_already_is_shown_with_its_own_figure(proline, capsys):
+    view = LiveDisplay(RunState("proline", total=1))
+    view.finish(proline)
+    assert "proline: vector-regression" in capsys.readouterr().out
+    assert "validation MAE" in view.state.summary_html(proline.history)
 
 
 def test_wines_are_told_apart_and_the_file_agrees_on_raw_rows(wine):

@@ -1,6 +1,7 @@
 """What a person sees in JupyterLab, in a real browser."""
 
 import os
+import re
 
 import nbformat
 import pytest
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
-CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6")]
+LONG = TRAIN.replace("epochs: 2", "epochs: 900").replace("train fashion", "train long")
+CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6"), LONG]
 MINUTES = 60_000  # in milliseconds
 
 
@@ -50,7 +52,7 @@ def trained(page):
     page.run(0)
     page.run(2)
     page.run(3)
-    bar = page.output(3).get_by_role("progressbar")
+    bar = page.output(3).get_by_role("progressbar", name="training")
     bar.wait_for(timeout=3 * MINUTES)
     seen = page.output(3).inner_text()
     page.output(3).get_by_text("About the model").wait_for(timeout=3 * MINUTES)
@@ -64,6 +66,7 @@ def test_an_error_is_two_lines_in_the_cells_output(page):
     expect(error).to_contain_text("UnknownName", timeout=2 * MINUTES)
     assert error.inner_text().strip() == (
         "UnknownName: line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
+        "    model: resnet81\n           ^\n"
         f"`%sparknn zoo architectures` lists all {len(registry.names('architecture'))}."
     )
 
@@ -80,13 +83,26 @@ def test_the_summary_takes_the_progresss_place(trained):
     page, _ = trained
     shown = page.output(3)
     assert page.output(3).get_by_role("progressbar").count() == 0
-    assert shown.locator(".jp-OutputArea-child").count() == 1
+    assert shown.get_by_role("button").count() == 0
     text = shown.inner_text()
     assert "image-classification · lenet5" in text
     assert "macro F1" in text
     assert "model folder models/fashion · report report.html" in text
     shown.get_by_text("How the training went").click()
     assert shown.locator("svg polyline").count() == 4
+
+
+def test_a_click_on_stop_ends_the_training_after_the_epoch_and_keeps_the_model(trained):
+    page, _ = trained
+    page.run(4)
+    shown = page.output(4)
+    shown.get_by_text(re.compile(r"epoch \d+ of 900")).first.wait_for(timeout=3 * MINUTES)
+    shown.get_by_role("button", name="Stop after this epoch").click()
+    shown.get_by_role("button", name="Stops after this epoch").wait_for(timeout=MINUTES / 2)
+    shown.get_by_text("About the model").wait_for(timeout=3 * MINUTES)
+    assert shown.get_by_role("button").count() == 0
+    shown.get_by_text("About the model").click()
+    expect(shown).to_contain_text("as asked; the weights are those of epoch")
 
 
 LOOKS = """() => {
@@ -121,7 +137,7 @@ def test_a_saved_notebook_shows_the_summary_with_no_kernel_behind_it(trained, la
     page.command("docmanager:save")
     page.page.wait_for_timeout(3000)
     saved = nbformat.read(lab.root / "fashion.ipynb", as_version=4).cells[3].outputs
-    assert [sorted(output.data) for output in saved] == [["text/html", "text/plain"]]
+    assert [sorted(output.data) for output in saved] == [["text/html", "text/plain"], []]  # the button's has gone
     lab.end_kernels()
     tab = browser.new_page(viewport={"width": 1150, "height": 3000})
     again = Page(tab, lab, "fashion.ipynb")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -236,8 +237,20 @@ def test_an_unknown_model_is_answered_with_the_nearest_one(trained):
     assert trained.fails("%sparknn show frame", kind=UnknownName) == "'frame' is a DataFrame, not a trained model."
 
 
-def test_training_the_same_cell_again_reads_the_prepared_rows_again(trained, capsys):
+def test_the_same_cell_again_gives_the_model_that_is_there_and_says_so(trained, capsys):
+    made = trained.names["fashion"].meta["created"]
+    started = time.monotonic()
     trained.run(f"%%sparknn train fashion\n{BODY}")
+    assert time.monotonic() - started < 20  # a training takes longer; the bound is no benchmark
+    printed = capsys.readouterr()
+    assert f"nothing has changed since {made.replace('T', ' ')}: this is the model of then" in printed.err
+    assert "epoch" not in printed.err
+    assert trained.names["fashion"].meta["created"] == made
+    assert trained.names["fashion"].evaluate()["rows"] == 100
+
+
+def test_a_changed_training_reads_the_prepared_rows_again(trained, capsys):
+    trained.run(f"%%sparknn train fashion train.seed=5\n{BODY}")
     printed = capsys.readouterr()
     assert "classes, read again from the last run" in printed.err
     assert "epoch   1 of 1: loss" in printed.err

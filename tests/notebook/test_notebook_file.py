@@ -38,16 +38,14 @@ def test_loading_the_extension_shows_nothing(saved):
     assert saved[0] == []
 
 
-def test_an_error_is_its_two_lines(saved):
+def test_an_error_is_its_two_lines_with_the_cells_line_between(saved):
     (error,) = saved[2]
-    said = (
-        "line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
-        f"`%sparknn zoo architectures` lists all {len(registry.names('architecture'))}."
-    )
+    said = "line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?"
+    hint = f"`%sparknn zoo architectures` lists all {len(registry.names('architecture'))}."
     assert error.output_type == "error"
     assert error.ename == "UnknownName"
-    assert error.evalue == said
-    assert error.traceback == [f"UnknownName: {said}"]
+    assert error.evalue == f"{said}\n{hint}"
+    assert error.traceback == [f"UnknownName: {said}\n    model: resnet81\n           ^\n{hint}"]
 
 
 def test_training_leaves_one_output_of_html_and_text(saved):

@@ -1,5 +1,7 @@
 """A run as it is followed: the events of a real one, and what is shown after each."""
 
+import os
+import pty
 import re
 
 from sparknn_magic.show.curves import curves
@@ -66,8 +68,39 @@ def test_a_running_stage_counts_its_seconds_and_a_done_one_keeps_them():
 def test_the_bar_goes_by_epochs_and_steps_and_the_rest_is_estimated():
     step = {"event": "step", "epoch": 3, "step": 20, "steps": 40, "rows_per_second": 999.6}
     state = heard(PREPARED, stage("train", "start"), epoch(1), epoch(2), step)
-    assert 'aria-valuenow="62.5"' in state.html()  # 2.5 of 4
+    assert 'aria-label="training" aria-valuenow="62.5"' in state.html()  # 2.5 of 4
+    assert 'aria-label="this epoch" aria-valuenow="50.0"' in state.html()
     assert "epoch 3 of 4, step 20 of 40, 1,000 rows/s, about 15.0 s left" in words(state.html())  # 1.5 epochs of 10 s
+
+
+def test_the_workers_and_their_device_stand_beside_the_step():
+    start = {"event": "start", "workers": 2, "device": "cpu", "steps": 40}
+    state = heard(stage("train", "start"), start)
+    assert "starting the workers; 2 workers on cpu" in words(state.html())
+
+
+def test_sparks_stages_say_how_many_rows_they_did_a_second():
+    evaluated = stage("evaluate", "done", seconds=4.0, rows=2000, accuracy=0.9)
+    state = heard(PREPARED, evaluated)
+    assert "✓ prepare 3.0 s, 3,333 rows/s" in words(state.html())
+    assert "✓ evaluate 4.0 s, 500 rows/s" in words(state.html())
+    again = heard(PREPARED | {"reused": True})
+    assert "rows/s" not in words(again.html())
+
+
+def test_in_a_terminal_a_bar_runs_below_the_lines_and_goes_away():
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        listener = Lines(terminal)
+        for number in (10, 20):
+            listener({"event": "step", "epoch": 3, "step": number, "steps": 40, "rows_per_second": 999.6})
+        listener(epoch(3))
+        seen = os.read(reader, 65536).decode()
+    os.close(reader)
+    assert "epoch   3:" in seen
+    assert "10/40" in seen
+    assert "1,000 rows/s" in seen
+    assert seen.rstrip().endswith("epoch   3 of 4: loss 0.5000, accuracy 80.0%; validation 0.6000, 75.0%; 1,234 rows/s")
 
 
 def test_a_resumed_run_starts_where_the_checkpoint_was():
@@ -100,7 +133,7 @@ def test_an_interrupted_stage_says_so():
     state = heard(PREPARED, stage("train", "start"), epoch(1), stage("train", "failed", seconds=12.0))
     state.interrupt()
     assert "✗ train 12.0 s, interrupted" in words(state.html())
-    assert "✓ prepare 3.0 s" in words(state.html())
+    assert "✓ prepare 3.0 s, 3,333 rows/s" in words(state.html())
 
 
 def test_an_interrupt_before_the_stage_could_tell_is_noted_too():

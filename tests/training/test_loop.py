@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 import weakref
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import ImageInputs, Part
 from sparknn_magic.training import checkpoint
+from sparknn_magic.training.events import EventFile, EventServer, Reporter
 from sparknn_magic.training.job import VALIDATION
 from sparknn_magic.training.loop import cuts
 from sparknn_magic.training.steps import Stepper
@@ -113,11 +115,41 @@ def test_a_run_taken_up_from_its_checkpoint_ends_as_if_it_had_not_stopped(tmp_pa
     first = fit(stopped, data)
     assert first.said["stopped"] == "stop request"
     assert len(first.history) == 1
+    assert first.said["notes"] == ["stopped after epoch 1 of 4, as asked; the weights are those of epoch 1."]
     (tmp_path / "cut" / "stop").unlink()
     second = fit(stopped, data)
     assert second.said["resumed_from"] == 1
     assert len(second.history) == 4
     assert second.weights == whole.weights
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_stop_reaches_the_rank_even_where_it_connects_later(tmp_path, early):
+    events = EventServer("127.0.0.1")
+    try:
+        if early:
+            events.stop()
+        reporter = Reporter(job(tmp_path, channel=events.channel))
+        if not early:
+            assert not reporter.stop_requested()
+            events.stop()
+        deadline = time.monotonic() + 10
+        while not (heard := reporter.stop_requested()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert heard
+        reporter.close()
+    finally:
+        events.close()
+
+
+def test_a_stop_reaches_the_rank_through_the_run_folder_even_before_there_is_one(tmp_path):
+    events = EventFile(str(tmp_path / "run"), "a")
+    events.stop()
+    reporter = Reporter(job(tmp_path / "run"))
+    assert reporter.stop_requested()
+    events.close()
+    assert not reporter.stop_requested()
+    reporter.close()
 
 
 def test_a_checkpoint_of_another_experiment_is_left_alone(tmp_path):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sparknn_magic.errors import BundleError
+from sparknn_magic.settings import models_folder
 
 ENOUGH = 0.5  # of the backbone's numbers: what fits less is another network
 
@@ -36,7 +37,7 @@ def open_classifier(written: str | None) -> Older | None:
 
     if written is None:
         return None
-    folder = next((f for f in (Path(written), Path("models") / written) if (f / META).is_file()), Path(written))
+    folder = next((f for f in (Path(written), models_folder() / written) if (f / META).is_file()), Path(written))
     meta = read_bundle(folder)
     if WEIGHTS not in meta["files"]:
         raise BundleError(f"'{written}' has no {WEIGHTS}, which training would start from.")

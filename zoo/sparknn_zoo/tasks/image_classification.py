@@ -132,6 +132,24 @@ class ImageClassification(Task):
 
         return picture_examples(_read(_scored(predictions, meta), meta))
 
+    def explained(self, predictions: "DataFrame", meta: Mapping[str, Any], folder: Path, count: int) -> "Examples":
+        """Return mistakes with a map of what each answer hangs on."""
+        from pyspark.sql import functions as F
+
+        from sparknn_magic.bundle.folder import MODEL
+        from sparknn_magic.explaining import picture_weights
+        from sparknn_magic.infer.worker import make_session
+        from sparknn_magic.show.explained import picture_reasons
+
+        known, wrong = (
+            _scored(predictions, meta).where(F.col("label").isin(list(meta["classes"]))),
+            "predicted != label",
+        )
+        found = _read(known.orderBy(F.expr(wrong).desc(), F.desc("score")).limit(count), meta)
+        session = make_session(str(folder / MODEL), threads=0)
+        classes = list(meta["classes"])
+        return picture_reasons([(e, picture_weights(session, e.image, classes.index(e.predicted))) for e in found])
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, confusion matrix, and pictures with right and wrong predictions."""
         from sparknn_magic.show.report import write_report

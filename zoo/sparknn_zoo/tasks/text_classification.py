@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PARITY_ROWS = 512
 EXAMPLES = 20  # mistakes in the report
+EXPLAINED = 4000  # characters of a text that is explained
 
 
 @task("text-classification", source="Joulin et al. 2016, Bag of Tricks for Efficient Text Classification")
@@ -138,6 +139,24 @@ class TextClassification(TextTask):
 
         return row_examples(_rows(_said(predictions, meta), meta))
 
+    def explained(self, predictions: "DataFrame", meta: Mapping[str, Any], folder: Path, count: int) -> "Examples":
+        """Return mistakes with the weight of each word."""
+        from pyspark.sql import functions as F
+
+        from sparknn_magic.explaining import asker, text_weights
+        from sparknn_magic.show.explained import text_reasons
+        from sparknn_magic.show.report import Row
+
+        classes = list(meta["classes"])
+        first = _likeliest(predictions, meta).orderBy("right", F.desc("score"), "t0").limit(count)
+        rows = first.collect()
+        names, right = text_columns(meta), [row.right for row in rows]
+        found = [Row({n: r[f"t{i}"] for i, n in enumerate(names)}, r.label, r.predicted, r.score) for r in rows]
+        ask = asker(self.inference(meta), folder, len(classes))
+        texts = [tuple(text or "" for text in row.columns.values()) for row in found]
+        weights = [text_weights(ask, t, classes.index(r.predicted)) for t, r in zip(texts, found, strict=True)]
+        return text_reasons(list(zip(found, weights, strict=True)), right)
+
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, confusion matrix, calibration, and the most confident mistakes."""
         from sparknn_magic.show.report import write_report
@@ -175,6 +194,21 @@ def _said(predictions: "DataFrame", meta: Mapping[str, Any]) -> "DataFrame":
         said = [label.cast("string").alias("label"), F.col("prediction.label").alias("predicted")]
     scored = predictions.where("prediction.label IS NOT NULL")
     return scored.select(*said, F.col("prediction.score").alias("score"), *texts)
+
+
+def _likeliest(predictions: "DataFrame", meta: Mapping[str, Any]) -> "DataFrame":
+    """Return label, predicted, right, score and the texts of labelled rows; of several labels the likeliest one."""
+    from pyspark.sql import functions as F
+
+    from sparknn_magic.data.columns import column
+
+    label, guess = column(meta["spec"]["data"]["label"]), F.col("prediction.label")
+    known = label.isNotNull() if meta["several"] else label.cast("string").isin(list(meta["classes"]))
+    truth = F.array_join(F.array_sort(label), ", ") if meta["several"] else label.cast("string")
+    right = F.array_contains(label, guess) if meta["several"] else truth == guess
+    said = {"label": truth, "predicted": guess, "right": right, "score": F.col("prediction.score")}
+    texts = [F.substring(column(n), 1, EXPLAINED).alias(f"t{i}") for i, n in enumerate(text_columns(meta))]
+    return predictions.where(guess.isNotNull() & known).select(*(c.alias(n) for n, c in said.items()), *texts)
 
 
 def _rows(frame: "DataFrame", meta: Mapping[str, Any]) -> "list[Row]":
