@@ -1,6 +1,5 @@
 """The whole flow, a line for each stage. Every door (cell, Python call, shell) comes here."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from sparknn_magic import shipping
 from sparknn_magic.bundle.folder import CARD, MODEL, check_target, new_bundle, sha256, write_meta
-from sparknn_magic.errors import SparkNNError, did_you_mean
+from sparknn_magic.errors import SparkNNError
+from sparknn_magic.kept_runs import outcome, recorded, run_folder
 from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
-from sparknn_magic.start import Older, check_export, check_older, check_start, train_job, untrained, with_files
+from sparknn_magic.start import (
+    Older,
+    check_export,
+    check_figure,
+    check_older,
+    check_start,
+    train_job,
+    untrained,
+    with_files,
+)
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -76,22 +85,24 @@ def train(
     asked: dict[str, Any] = {"spark": spark, "name": name, "overrides": overrides, "variables": variables}
     ready = get_ready(spec, tell, runs=runs, fresh=fresh, **asked)
     checked, prepared, job = ready.checked, ready.prepared, ready.job
-    if ready.fitted is not None:
-        fitted = ready.fitted
-        tell({"event": "stage", "stage": "train", "state": "skipped"})
-    else:
-        with stage(tell, "train"):
-            fitted = _fit(checked, prepared, job, tell, fresh)
-    with new_bundle(checked.folder) as partial:
-        with stage(tell, "export") as done:
-            meta = _meta(ready, fitted)
-            exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
-            meta = meta | exported
-            done.update(exported["parity"])
-        with stage(tell, "evaluate") as done:
-            meta = _evaluate(checked, prepared, meta, partial, Path(job.folder) / "report.html")
-            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "map50", "rows")}
-            done.update(figure=checked.task.figure, **told)
+    with recorded(job.folder, **_facts(ready)) as kept:
+        if ready.fitted is not None:
+            fitted = ready.fitted
+            tell({"event": "stage", "stage": "train", "state": "skipped"})
+        else:
+            with stage(tell, "train"):
+                fitted = _fit(checked, prepared, job, tell, fresh)
+        with new_bundle(checked.folder) as partial:
+            with stage(tell, "export") as done:
+                meta = _meta(ready, fitted)
+                exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
+                meta = meta | exported
+                done.update(exported["parity"])
+            with stage(tell, "evaluate") as done:
+                meta = _evaluate(checked, prepared, meta, partial, Path(job.folder) / "report.html")
+                told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "map50", "rows")}
+                done.update(figure=checked.task.figure, **told)
+        kept.update(outcome(meta))
     return _published(checked, meta, job)
 
 
@@ -99,7 +110,7 @@ def get_ready(spec: Any, tell: Listener, *, runs: str | Path | None = None, fres
     """Check the experiment, as `check` does with what it takes by name, and prepare its rows."""
     with stage(tell, "check"):
         checked = check(spec, **asked)
-    runs = Path(runs or os.environ.get("SPARKNN_RUNS") or "sparknn_runs").absolute()
+    runs = run_folder(runs)
     with stage(tell, "prepare") as done:
         prepared = checked.task.prepare(checked.plan, f"{runs}/prepared", fresh=fresh)
         done.update(rows=prepared.rows, dropped=prepared.dropped, classes=len(prepared.classes), reused=prepared.reused)
@@ -149,7 +160,7 @@ def check(
     with _placed(experiment, ("train", "pretrained")):
         check_older(experiment.train.pretrained)
     task: Task = resolved.task.build()
-    _check_figure(experiment, task)
+    check_figure(experiment, task)
     check_export(experiment, task)
     plan = task.plan(spark, experiment, resolved, _frame_names(variables))
     check_cell(experiment, _held_out(plan)[0], of_classes=task.figure == "accuracy")
@@ -195,6 +206,13 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     }
 
 
+def _facts(ready: Ready) -> dict[str, Any]:
+    """Return what run.json says of a run before it has begun."""
+    checked = ready.checked
+    facts = {"name": checked.name, "task": checked.experiment.task, "spec": _plain(checked)}
+    return facts | {"epochs": ready.job.epochs if checked.task.trains else 0, "model": str(checked.folder)}
+
+
 def _plain(checked: Checked) -> dict[str, Any]:
     """Return the experiment as a model folder keeps it: where nothing is trained, without what is said of training."""
     plain = checked.experiment.to_dict()
@@ -223,17 +241,6 @@ def _held_out(plan: Any) -> tuple["DataFrame", str]:
     """Return the test rows; where there are none the validation rows, and without those the training rows."""
     found = ((getattr(plan, split), split) for split in ("test", "validation", "train"))
     return next((frame, split) for frame, split in found if frame is not None)
-
-
-def _check_figure(experiment: Experiment, task: Task) -> None:
-    """Raise SpecError where early stopping is to watch a figure that the task does not report."""
-    stopping, known = experiment.train.early_stopping, ["validation_loss", f"validation_{task.figure}"]
-    if stopping is not None and stopping.metric not in known:
-        raise experiment.error(
-            ("train", "early_stopping", "metric"),
-            f"there is no figure '{stopping.metric}' to watch.{did_you_mean(stopping.metric, known)}",
-            hint=f"Known: {', '.join(known)}.",
-        )
 
 
 def _check_extras() -> None:
