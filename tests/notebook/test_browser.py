@@ -1,6 +1,7 @@
 """What a person sees in JupyterLab, in a real browser."""
 
 import os
+import re
 
 import nbformat
 import pytest
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
-CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6")]
+TYPED = "%%sparknn train typed\ntask: image-classification\nmodel: res"
+CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6"), TYPED]
 MINUTES = 60_000  # in milliseconds
 
 
@@ -66,6 +68,19 @@ def test_an_error_is_two_lines_in_the_cells_output(page):
         "UnknownName: line 3, column 8: there is no architecture named 'resnet81'. Did you mean 'resnet18'?\n"
         f"`%sparknn zoo architectures` lists all {len(registry.names('architecture'))}."
     )
+
+
+def test_tab_offers_the_architectures_of_the_task_and_takes_the_one_that_is_chosen(page):
+    page.run(0)
+    expect(page.cell(0).locator(".jp-InputPrompt")).to_contain_text(re.compile(r"\d"), timeout=MINUTES)
+    page.cell(4).locator(".cm-content").click()
+    for key in ("Control+End", "Tab"):
+        page.page.keyboard.press(key)
+    offered = page.page.locator(".jp-Completer-item")
+    offered.filter(has_text="resnet18").first.wait_for(timeout=MINUTES)
+    assert offered.filter(has_text="fasttext").count() == 0
+    offered.filter(has_text="resnet18").first.click()
+    expect(page.cell(4).locator(".cm-content")).to_contain_text("model: resnet18")
 
 
 def test_the_progress_is_shown_while_the_cell_runs(trained):
