@@ -15,6 +15,7 @@ from sparknn_magic.model import Model, prepared_meta
 from sparknn_magic.sessions import adopt, session
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
+from sparknn_magic.spec.values import frame_names
 from sparknn_magic.start import (
     Older,
     check_export,
@@ -162,7 +163,7 @@ def check(
     task: Task = resolved.task.build()
     check_figure(experiment, task)
     check_export(experiment, task)
-    plan = task.plan(spark, experiment, resolved, _frame_names(variables))
+    plan = task.plan(spark, experiment, resolved, frame_names(variables))
     check_cell(experiment, _held_out(plan)[0], of_classes=task.figure == "accuracy")
     resolved = task.settled(experiment, resolved, plan)
     return Checked(experiment, resolved, task, spark, plan, workers, model_name, folder)
@@ -209,8 +210,9 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
 def _facts(ready: Ready) -> dict[str, Any]:
     """Return what run.json says of a run before it has begun."""
     checked = ready.checked
-    facts = {"name": checked.name, "task": checked.experiment.task, "spec": _plain(checked)}
-    return facts | {"epochs": ready.job.epochs if checked.task.trains else 0, "model": str(checked.folder)}
+    epochs = ready.job.epochs if checked.task.trains else 0
+    facts = {"name": checked.name, "task": checked.experiment.task, "model": str(checked.folder), "epochs": epochs}
+    return facts | {"spec": _plain(checked)}
 
 
 def _plain(checked: Checked) -> dict[str, Any]:
@@ -263,12 +265,6 @@ def _placed(experiment: Experiment, path: tuple[str, ...]) -> Iterator[None]:
             raise
         where = path if experiment.where(*path) else path[:1]
         raise experiment.error(where, error.message, hint=error.hint, kind=type(error)) from error
-
-
-def _frame_names(variables: Mapping[str, Any] | None) -> list[str]:
-    from sparknn_magic.spec.values import is_frame
-
-    return [key for key, value in (variables or {}).items() if not key.startswith("_") and is_frame(value)]
 
 
 def _build(checked: Checked, found: Any) -> Any:

@@ -94,8 +94,9 @@ def state_text(run: Shown) -> str:
         return "finished" + (f", {plural(run.epoch, 'epoch')}" if run.epoch else "")
     if run.state == "failed":
         return "failed" + (f": {run.reason}" if run.reason else "")
-    place = f"epoch {run.epoch}{of}" if run.epoch else "before its first epoch had ended"
-    return f"running, {place} behind it" if run.state == "running" and run.epoch else f"{run.state} at {place}"
+    if not run.epoch:
+        return "running, in its first epoch" if run.state == "running" else f"{run.state} before its first epoch ended"
+    return f"running, epoch {run.epoch}{of} done" if run.state == "running" else f"{run.state} at epoch {run.epoch}{of}"
 
 
 def spec_text(spec: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from sparknn_magic.cli import main
 from sparknn_magic.errors import TrainError, UnknownName
 from sparknn_magic.kept_runs import recorded, runs
 
@@ -66,7 +67,7 @@ def test_a_run_whose_process_was_killed_counts_as_interrupted(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert runs(tmp_path)[0].state == "interrupted"
-    assert "before its first epoch had ended" in repr(runs(tmp_path))
+    assert "interrupted before its first epoch ended" in repr(runs(tmp_path))
 
 
 def test_a_run_that_goes_on_in_this_process_is_running(tmp_path):
@@ -117,3 +118,13 @@ def test_what_a_run_says_is_text_in_html(tmp_path):
     for html in (found._repr_html_(), found[0]._repr_html_()):
         assert "<img" not in html
         assert "&lt;img src=x" in html
+
+
+def test_the_shell_lists_runs_and_shows_one(tmp_path, capsys):
+    run_of(tmp_path, best=("accuracy", 0.9), measured_on="test")
+    assert main(["runs", "--runs", str(tmp_path)]) == 0
+    assert "1 run in" in capsys.readouterr().out
+    assert main(["runs", "fashion", "--runs", str(tmp_path)]) == 0
+    assert "train: products" in capsys.readouterr().out
+    assert main(["runs", "fashon", "--runs", str(tmp_path)]) == 1
+    assert "Did you mean 'fashion'?" in capsys.readouterr().err
