@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         raise SpecError(message[0].lower() + message[1:] + ".", hint=f"`{self.prog} --help` explains.")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
     top = Parser(prog="sparknn", description="Train and run neural networks on Apache Spark.")
     top.add_argument("--version", action="version", version=f"sparknn-magic {__version__}")

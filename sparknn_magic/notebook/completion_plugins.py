@@ -265,5 +265,6 @@ def _initializers() -> tuple[str, ...]:
             and getattr(node.target, "id", "") == "draws"
             and isinstance(node.value, ast.Dict)
         ):
-            return tuple(key.value for key in node.value.keys if isinstance(key, ast.Constant))
+            named = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+            return tuple(name for name in named if isinstance(name, str))
     return ()
