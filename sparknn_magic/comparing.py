@@ -80,7 +80,8 @@ def compare(
     """
     found = [_loaded(each, spark) for each in models]
     _check(found)
-    task, notes, names = found[0].meta["task"], [], _names(found)
+    task, names = found[0].meta["task"], _names(found)
+    notes: list[str] = []
     frame, words = _rows(found, rows, variables, notes)
     metrics = [dict(model.metrics) for model in found]
     tests: list[Any] = []

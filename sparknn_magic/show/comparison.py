@@ -1,9 +1,12 @@
-"""Models side by side, as text and HTML: figures with the best marked, tests of each pair, curves. Knows no Spark."""
+"""Models side by side, as text and HTML: figures with the best marked, tests of each pair, curves. Knows no Spark.
+
+A model has `name`, `meta` (as bundle.json) and `metrics`; a pair `first`, `second` and `test`.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from sparknn_magic.show.html import scoped
 from sparknn_magic.show.markup import Markup, el
@@ -31,14 +34,6 @@ STYLE = """
 .sparknn .best::before { content: "★ "; font-weight: 400; opacity: 0.8; }
 """
 TIES = "equal: a difference like this comes by chance"
-
-
-class One(Protocol):
-    """A model that is compared."""
-
-    name: str
-    meta: Mapping[str, Any]
-    metrics: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ BOXES = (
 VECTORS = (("dimension", ("dimension",), count, None),)
 
 
-def figures(models: Sequence[One]) -> list[Figure]:
+def figures(models: Sequence[Any]) -> list[Figure]:
     """Return the figures that these models have, then what they cost: parameters, size, time."""
     metrics = [model.metrics for model in models]
     found = [_figure(name, [_at(m, path) for m in metrics], shown, more) for name, path, shown, more in _kind(metrics)]
@@ -105,7 +100,7 @@ def figures(models: Sequence[One]) -> list[Figure]:
 
 
 def comparison_text(
-    task: str, models: Sequence[One], pairs: Sequence[Any], rows: str | None, notes: Sequence[str]
+    task: str, models: Sequence[Any], pairs: Sequence[Any], rows: str | None, notes: Sequence[str]
 ) -> str:
     """Return the comparison as columns of text; the best figure of a line has a star."""
     head = ["", *(shorten(model.name, NAME) for model in models)]
@@ -122,7 +117,7 @@ def comparison_text(
 
 
 def comparison_html(
-    task: str, models: Sequence[One], pairs: Sequence[Any], rows: str | None, notes: Sequence[str]
+    task: str, models: Sequence[Any], pairs: Sequence[Any], rows: str | None, notes: Sequence[str]
 ) -> str:
     """Return the comparison as HTML: the figures, the tests, and the learning curves in one drawing."""
     names = [model.name for model in models]

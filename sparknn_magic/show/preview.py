@@ -10,6 +10,7 @@ from sparknn_magic.show.words import MISSING, count, number, percent, plain, plu
 
 MOST_CLASSES = 40  # in a table of classes
 CELL = 48  # columns of a value
+COUNTED = 40  # different values up to which Spark's estimate is their number
 PERCENTS = {0.0: "least", 0.05: "5 %", 0.25: "25 %", 0.5: "median", 0.75: "75 %", 0.95: "95 %", 1.0: "largest"}
 COLUMN_TITLES = ("column", "kind", "nulls", "values", "least", "median", "largest", "remark")
 STYLE = """
@@ -89,7 +90,7 @@ def copies_words(kind: str, copies: Any) -> str:
         said = f"{count(copies.rows)} {kind} are copies of each other ({copies.how}): {count(copies.extra)} too many"
     if copies.leaked:
         held = " and ".join(f"{count(n)} of the {name} rows" for name, n in copies.leaked.items())
-        said += f"; {held} stand among the training rows too"
+        said += f"; {held} {'look like a training row' if copies.pairs else 'stand among the training rows too'}"
     if copies.conflicting:
         said += f"; {plural(copies.conflicting, 'of them has', 'of them have')} different labels"
     return f"{said}."
@@ -175,7 +176,8 @@ def _columns(found: Any) -> list[list[str]]:
     for each in found.columns:
         ends = (number(each.quantiles[at]) if each.quantiles else "" for at in (0.0, 0.5, 1.0))
         nulls = f"{percent(each.nulls / each.rows)}" if each.nulls and each.rows else "0"
-        lines.append([shorten(each.name, 32), each.kind, nulls, count(each.distinct), *ends, _remark(each)])
+        about = "~" if each.distinct > COUNTED else ""
+        lines.append([shorten(each.name, 32), each.kind, nulls, f"{about}{count(each.distinct)}", *ends, _remark(each)])
     return lines
 
 

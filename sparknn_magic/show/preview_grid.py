@@ -15,9 +15,9 @@ SMALL = 64  # pixels up to which a picture is enlarged without blur
 GRID = (
     """
 .sparknn .looks { display: flex; flex-wrap: wrap; gap: 12px; margin: 4px 0 8px; }
-.sparknn .looks figure { margin: 0; width: 104px; }
+.sparknn .looks figure { margin: 0; width: 100px; }
 .sparknn .looks figure.pair { width: 160px; }
-.sparknn .looks img { display: block; width: 104px; height: 104px; object-fit: contain;
+.sparknn .looks img { display: block; width: 100px; height: 100px; object-fit: contain;
   background: rgba(128, 128, 128, 0.14); border-radius: 5px; }
 .sparknn .looks .pair img { display: inline-block; width: 76px; height: 76px; }
 .sparknn .looks .small { image-rendering: pixelated; }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sparknn_magic.show.html import scoped
 from sparknn_magic.show.markup import Markup, el
@@ -28,27 +28,6 @@ CELL = 44  # columns of a cell
 HINT = "`%sparknn runs NAME` shows one with its whole experiment."
 
 
-class Shown(Protocol):
-    """What is shown of a run."""
-
-    name: str
-    key: str
-    folder: Path
-    started: float
-    state: str
-    reason: str | None
-    epoch: int
-    epochs: int
-    seconds: float | None
-    task: str | None
-    spec: Mapping[str, Any]
-    best: tuple[str, float] | None
-    measured_on: str | None
-    model: Path | None
-    size_bytes: int | None
-    checkpoint: bool
-
-
 def runs_text(folder: Path, runs: Sequence[Any]) -> str:
     """Return a line for each run, the newest first."""
     if not runs:
@@ -68,7 +47,7 @@ def runs_html(folder: Path, runs: Sequence[Any]) -> str:
     return scoped(el("div", title, cls="title"), el("table", head, body), hint)
 
 
-def run_text(run: Shown) -> str:
+def run_text(run: Any) -> str:
     """Return one run: its facts, then its experiment."""
     facts = table([[name, value] for name, value in _facts(run)], "ll")
     title = f"run {plain(run.key)}"
@@ -76,10 +55,10 @@ def run_text(run: Shown) -> str:
     return f"{title}\n{'=' * len(title)}\n{facts}{spec}"
 
 
-def run_html(run: Shown) -> str:
+def run_html(run: Any) -> str:
     """Return the same as HTML."""
     facts = [el("tr", el("th", name), el("td", value)) for name, value in _facts(run)]
-    spec = el("pre", el("code", yaml_text(run.spec).rstrip())) if run.spec else None
+    spec = el("pre", yaml_text(run.spec).rstrip()) if run.spec else None
     return scoped(
         el("div", f"run {plain(run.key)}", cls="title"),
         el("table", el("tbody", *facts), cls="facts"),
@@ -87,7 +66,7 @@ def run_html(run: Shown) -> str:
     )
 
 
-def state_text(run: Shown) -> str:
+def state_text(run: Any) -> str:
     """Return how a run stands: 'finished', 'interrupted at epoch 3 of 10', 'failed: the loss is nan'."""
     of = f" of {run.epochs}" if run.epochs else ""
     if run.state == "finished":
@@ -115,7 +94,7 @@ def spec_text(spec: Mapping[str, Any]) -> str:
     return ", ".join([name, *(f"{key} {train[key]}" for key in ("epochs", "batch_size") if train.get(key))])
 
 
-def best_text(run: Shown) -> str:
+def best_text(run: Any) -> str:
     """Return the figure that stands for a run, with its name."""
     if run.best is None:
         return MISSING
@@ -130,7 +109,7 @@ def when_text(started: float) -> str:
     return datetime.fromtimestamp(started).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def _cells(run: Shown) -> list[str]:
+def _cells(run: Any) -> list[str]:
     return [
         shorten(run.key, CELL),
         when_text(run.started),
@@ -142,7 +121,7 @@ def _cells(run: Shown) -> list[str]:
     ]
 
 
-def _row(run: Shown) -> Markup:
+def _row(run: Any) -> Markup:
     texts = [run.key, when_text(run.started), state_text(run), spec_text(run.spec), best_text(run)]
     cells = [el("td", shorten(text, 120), cls="failed" if n == 2 and run.state == "failed" else None)
              for n, text in enumerate(texts)]  # fmt: skip
@@ -154,7 +133,7 @@ def _kind(place: int) -> str | None:
     return "num" if place >= 5 else None
 
 
-def _facts(run: Shown) -> list[tuple[str, str]]:
+def _facts(run: Any) -> list[tuple[str, str]]:
     files = sum(f.stat().st_size for f in run.folder.iterdir() if f.is_file()) if run.folder.is_dir() else 0
     facts = [
         ("state", state_text(run)),

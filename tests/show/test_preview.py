@@ -16,7 +16,7 @@ import sparknn_magic
 from sparknn_magic.data.preview.findings import Broken, ColumnLook, Copies, Counted, Findings, Grid, Spread, Twins
 from sparknn_magic.data.preview.near import find_near
 from sparknn_magic.data.preview.rows import inspected
-from sparknn_magic.data.preview.worker import difference_hash, folded, look_at_texts, scripts_of
+from sparknn_magic.data.preview.worker import difference_hashes, folded, look_at_texts, scripts_of
 from sparknn_magic.errors import DataError, SpecError
 from sparknn_magic.previewing import Preview, read_rows
 from tests.data.scenes import SCHEMA, picture
@@ -48,17 +48,19 @@ def spread(name="length", unit="characters"):
 
 def test_a_picture_that_grows_brighter_to_the_right_has_all_64_bits_and_a_plain_one_has_no_hash():
     ramp = np.tile(np.arange(9, dtype=np.uint8) * 20, (8, 1))
-    assert difference_hash(Image.fromarray(ramp)) == -1  # 64 ones, as a signed number
-    assert difference_hash(Image.fromarray(ramp[:, ::-1].copy())) is None
-    assert difference_hash(Image.fromarray(np.full((30, 30), 77, np.uint8))) is None
+    assert difference_hashes(Image.fromarray(ramp)) == (-1, 0)  # 64 ones, as a signed number
+    assert difference_hashes(Image.fromarray(ramp.T.copy())) == (0, -1)
+    assert difference_hashes(Image.fromarray(ramp[:, ::-1].copy())) is None
+    assert difference_hashes(Image.fromarray(np.full((30, 30), 77, np.uint8))) is None
 
 
-def test_a_picture_keeps_its_hash_when_it_is_stored_again_and_scaled():
+def test_a_picture_keeps_its_hashes_when_it_is_stored_again_and_scaled():
     picture = Image.fromarray(scene(3, 400, 500))
     again = Image.open(io.BytesIO(png(scene(3, 400, 500), "JPEG", quality=60)))
-    bits = [difference_hash(each) for each in (picture, again, picture.resize((250, 200)))]
-    assert max(bin((bits[0] ^ other) & (2**64 - 1)).count("1") for other in bits[1:]) <= 3
-    assert bin((bits[0] ^ difference_hash(Image.fromarray(scene(4)))) & (2**64 - 1)).count("1") > 3
+    for n in range(2):
+        own, *alike = (difference_hashes(each)[n] for each in (picture, again, picture.resize((250, 200))))
+        assert all(((own ^ each) & (2**64 - 1)).bit_count() <= 3 for each in alike)
+        assert ((own ^ difference_hashes(Image.fromarray(scene(4)))[n]) & (2**64 - 1)).bit_count() > 3
 
 
 def test_texts_that_differ_in_case_width_spaces_and_punctuation_are_alike():
@@ -176,8 +178,9 @@ def test_like_hashes_are_found_without_comparing_all_with_all(spark):
             changed ^= 1 << int(bit)
         hashes.append(int(np.uint64(changed).astype(np.int64)))
     hashes += hashes[100:105]
-    rows = [(0 if i < 400 else 1, i, h) for i, h in enumerate(hashes)]
-    found = find_near(spark.createDataFrame(rows, "split int, key long, hash long"), 3)
+    rows = [(0 if i < 400 else 1, i, h, 7) for i, h in enumerate(hashes)]
+    rows += [(0, 1000 + i, h, 2**40 - 1) for i, h in enumerate(hashes[:20])]  # alike across alone
+    found = find_near(spark.createDataFrame(rows, "split int, key long, hash long, down long"), 3)
     bits = np.array(hashes, np.int64).view(np.uint64)
     apart = np.vectorize(lambda h: bin(int(h)).count("1"))(bits[:, None] ^ bits[None, :])
     alike = ((apart <= 3).sum(1) > 1).sum()

@@ -37,7 +37,6 @@ from sparknn_magic.data.vectors.spark import vector_job
 
 MOST = 1_000_000  # rows that are looked at, where the user does not say
 AT_ONCE = 40  # columns of one job: Spark compiles all their aggregates into one function
-RSD = 0.01  # relative standard deviation of the numbers of distinct values
 TOP = 5  # values of a category
 SHOWN = 5  # rows of the grid
 EXAMPLES = 3  # of copies
@@ -120,18 +119,18 @@ def _aggregates(i: int, feature: Feature) -> list[Column]:
         finite = F.when(F.abs(there) < float("inf"), there)
         return [
             F.count(there).alias(f"n{i}"),
-            F.approx_count_distinct(there, RSD).alias(f"d{i}"),
+            F.approx_count_distinct(there).alias(f"d{i}"),
             (F.count(there) - F.count(finite)).alias(f"i{i}"),
             F.avg(finite).alias(f"m{i}"),
             F.percentile_approx(finite, list(QUANTILES), ACCURACY).alias(f"q{i}"),
         ]
     if feature.kind == "category":
         there = F.when(value != "", value)
-        return [F.count(there).alias(f"n{i}"), F.approx_count_distinct(there, RSD).alias(f"d{i}")]
+        return [F.count(there).alias(f"n{i}"), F.approx_count_distinct(there).alias(f"d{i}")]
     size = F.when(value.isNotNull(), F.size(value))
     return [
         F.count(value).alias(f"n{i}"),
-        F.approx_count_distinct(F.when(value.isNotNull(), F.xxhash64(value)), RSD).alias(f"d{i}"),
+        F.approx_count_distinct(F.when(value.isNotNull(), F.xxhash64(value))).alias(f"d{i}"),
         F.min(size).alias(f"l{i}"),
         F.max(size).alias(f"h{i}"),
     ]

@@ -72,7 +72,7 @@ class ColumnLook:
     type: str  # as Spark writes it
     rows: int
     nulls: int  # NaN and the empty category among them
-    distinct: int  # about, from some thousands on
+    distinct: int  # about, from some tens on
     infinite: int = 0
     quantiles: Mapping[float, float] = field(default_factory=dict)  # of a number
     mean: float | None = None

@@ -2,6 +2,8 @@
 
 Of two hashes that differ in at most 3 bits one of their four runs of 16 bits is equal, so only hashes that share a run
 are compared. A run that very many hashes share (plain grounds) is passed over: all pairs of these would be too many.
+Pictures with one shape on a plain ground often share the hash of differences across; the one of differences down must
+be near too.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from sparknn_magic.data.preview.rows import HELD_OUT, by_split
 BITS = 3  # in which the hashes of like pictures may differ
 BANDS, WIDTH = 4, 16
 CROWD = 400  # hashes that share a run
-HOW = f"at most {BITS} of the 64 bits of their difference hashes differ; copies count too"
+HOW = f"at most {BITS} of 64 bits differ in each of their two difference hashes; copies count too"
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class Near:
 
 
 def find_near(seen: DataFrame, examples: int) -> Near:
-    """Look for like pictures in rows with split, key and hash, and name some pairs that are not equal. Three jobs."""
+    """Look for like pictures in rows with split, key, hash and down; name some pairs that are not equal. Three jobs."""
     each = (
         seen.where("hash IS NOT NULL")
-        .groupBy("hash")
+        .groupBy(F.struct("hash", "down").alias("id"))
         .agg(F.count(F.lit(1)).alias("n"), F.min("key").alias("key"), F.max("key").alias("other"), *by_split())
         .persist()
     )
@@ -48,23 +50,23 @@ def find_near(seen: DataFrame, examples: int) -> Near:
 
 
 def _pairs(each: DataFrame) -> DataFrame:
-    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits: a, b, bits."""
-    runs = [F.shiftrightunsigned("hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
-    bands = each.select("hash", F.posexplode(F.array(*runs)).alias("band", "run"))
+    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: a, b, bits."""
+    runs = [F.shiftrightunsigned("id.hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
+    bands = each.select("id", F.posexplode(F.array(*runs)).alias("band", "run"))
     shared = bands.groupBy("band", "run").agg(F.count(F.lit(1)).alias("hashes")).where(F.col("hashes") > 1)
-    used = bands.join(shared.where(F.col("hashes") <= CROWD), ["band", "run"]).select("band", "run", "hash")
-    a, b = used.withColumnRenamed("hash", "a"), used.withColumnRenamed("hash", "b")
+    used = bands.join(shared.where(F.col("hashes") <= CROWD), ["band", "run"]).select("band", "run", "id")
+    a, b = used.withColumnRenamed("id", "a"), used.withColumnRenamed("id", "b")
     both = a.join(b, ["band", "run"]).where("a < b").select("a", "b").distinct()
-    bits = F.bit_count(F.col("a").bitwiseXOR(F.col("b")))
-    return both.withColumn("bits", bits).where(F.col("bits") <= BITS)
+    across, down = (F.bit_count(F.col(f"a.{name}").bitwiseXOR(F.col(f"b.{name}"))) for name in ("hash", "down"))
+    return both.where((across <= BITS) & (down <= BITS)).withColumn("bits", across + down)
 
 
 def _counts(each: DataFrame, pairs: DataFrame) -> Any:
     """Return groups (hashes with more than one row, or with a neighbour), their rows, and the leaked ones by split."""
     ways = pairs.select("a", "b").unionAll(pairs.select(F.col("b").alias("a"), F.col("a").alias("b")))
-    other = each.select(F.col("hash").alias("b"), F.col("train").alias("near_train"))
+    other = each.select(F.col("id").alias("b"), F.col("train").alias("near_train"))
     near = ways.join(other, "b").groupBy("a").agg(F.sum("near_train").alias("near_train"))
-    whole = each.join(near.withColumnRenamed("a", "hash"), "hash", "left")
+    whole = each.join(near.withColumnRenamed("a", "id"), "id", "left")
     alike = (F.col("n") > 1) | F.col("near_train").isNotNull()
     taught = (F.col("train") > 0) | (F.coalesce("near_train", F.lit(0)) > 0)
     return whole.agg(
@@ -77,7 +79,7 @@ def _counts(each: DataFrame, pairs: DataFrame) -> Any:
 def _chosen(each: DataFrame, pairs: DataFrame, many: int) -> list[Any]:
     """Return keys of some pairs that look alike and are not equal, those first that differ least: key, other, bits."""
     equal = each.where(F.col("key") != F.col("other")).select("key", "other", F.lit(0).alias("bits"))
-    of_a = each.select(F.col("hash").alias("a"), "key")
-    of_b = each.select(F.col("hash").alias("b"), F.col("key").alias("other"))
+    of_a = each.select(F.col("id").alias("a"), "key")
+    of_b = each.select(F.col("id").alias("b"), F.col("key").alias("other"))
     unequal = pairs.join(of_a, "a").join(of_b, "b").select("key", "other", "bits")
     return equal.unionAll(unequal).orderBy("bits", "key").limit(many).collect()

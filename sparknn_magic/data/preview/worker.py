@@ -19,7 +19,7 @@ from sparknn_magic.plugin import Part
 
 PICTURES = (
     "split int, label string, key long, bytes long, height int, width int, format string, after string, "
-    "hash long, error string"
+    "hash long, down long, error string"
 )
 TEXTS = "split int, label string, key long, folded long, characters int, words int, scripts array<string>, error string"
 MICRO_ROWS = 256
@@ -69,13 +69,13 @@ def look_at_pictures(batches: Iterator[pa.RecordBatch], job: PictureJob) -> Iter
     """Turn (split int, label string, key long, bytes long, image) into rows of `PICTURES`.
 
     Each picture is decoded and passed through the steps by what prepares rows for training. `after` is its size and
-    colour behind the steps, `hash` its difference hash before them.
+    colour behind the steps, `hash` and `down` are its difference hashes before them, across and down.
     """
     built = [(part.ref.rpartition(":")[2], part.build()) for part in job.steps]
 
-    def look(position: int, picture: Image.Image) -> tuple[int | None, str]:
+    def look(position: int, picture: Image.Image) -> tuple[tuple[int, int] | None, str]:
         found = stepped(picture, built)
-        return difference_hash(picture), f"{found.width} x {found.height}, {COLOURS.get(found.mode, found.mode)}"
+        return difference_hashes(picture), f"{found.width} x {found.height}, {COLOURS.get(found.mode, found.mode)}"
 
     for whole in batches:
         for start in range(0, whole.num_rows, MICRO_ROWS):
@@ -87,7 +87,9 @@ def look_at_pictures(batches: Iterator[pa.RecordBatch], job: PictureJob) -> Iter
             columns |= {name: header.field(name) for name in ("height", "width")}
             columns["format"] = pa.array(_formats(images, header, job.shape), pa.string())
             columns["after"] = pa.array([None if each is None else each[1] for each in found], pa.string())
-            columns["hash"] = pa.array([None if each is None else each[0] for each in found], pa.int64())
+            hashes = [None if each is None else each[0] for each in found]
+            for n, name in enumerate(("hash", "down")):
+                columns[name] = pa.array([None if each is None else each[n] for each in hashes], pa.int64())
             columns["error"] = pa.array(errors, pa.string())
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
@@ -109,17 +111,20 @@ def _format(image: pa.Scalar) -> str | None:
         return None
 
 
-def difference_hash(picture: Image.Image) -> int | None:
-    """Return 64 bits that pictures which look alike share, or nearly so; None for one of a single shade.
+def difference_hashes(picture: Image.Image) -> tuple[int, int] | None:
+    """Return two numbers of 64 bits that pictures which look alike share, or nearly so; None for one of a single shade.
 
-    Grey and 9 x 8 pixels small, a bit tells whether a pixel is brighter than the one to its left.
+    Grey and 9 x 8 pixels small, a bit tells whether a pixel is brighter than the one to its left; and in the second
+    hash, 8 x 9 pixels small, than the one above it.
     Source: Krawetz 2013, Kind of Like That, hackerfactor.com (dHash).
     """
-    small = np.asarray(picture.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    bits = small[:, 1:] > small[:, :-1]
-    if not bits.any():
+    grey = picture.convert("L")
+    across, down = (np.asarray(grey.resize(size, Image.Resampling.BOX), np.int16) for size in ((9, 8), (8, 9)))
+    found = [across[:, 1:] > across[:, :-1], down[1:] > down[:-1]]
+    if not any(bits.any() for bits in found):
         return None
-    return int(np.packbits(bits).view(">i8")[0])
+    first, second = (int(np.packbits(bits).view(">i8")[0]) for bits in found)
+    return first, second
 
 
 def look_at_texts(batches: Iterator[pa.RecordBatch], steps: tuple[Part, ...]) -> Iterator[pa.RecordBatch]:
