@@ -12,6 +12,9 @@ _NAMES = {
     "dry_run": "sparknn_magic.run",
     "lr_find": "sparknn_magic.lr_finder",
     "explain": "sparknn_magic.explaining",
+    "preview": "sparknn_magic.previewing",
+    "compare": "sparknn_magic.comparing",
+    "runs": "sparknn_magic.kept_runs",
     "load": "sparknn_magic.model",
     "Model": "sparknn_magic.model",
     "sample": "sparknn_magic.samples",
@@ -22,23 +25,30 @@ _NAMES = {
 __all__ = [
     "Model",
     "SparkNNError",
+    "compare",
     "dry_run",
     "explain",
     "load",
     "load_ipython_extension",
     "lr_find",
+    "preview",
+    "runs",
     "sample",
     "session",
     "shelf_scenes",
     "train",
+    "unload_ipython_extension",
 ]
 
 if TYPE_CHECKING:
+    from sparknn_magic.comparing import compare
     from sparknn_magic.data.boxes.shelf import shelf_scenes
     from sparknn_magic.errors import SparkNNError
     from sparknn_magic.explaining import explain
+    from sparknn_magic.kept_runs import runs
     from sparknn_magic.lr_finder import lr_find
     from sparknn_magic.model import Model, load
+    from sparknn_magic.previewing import preview
     from sparknn_magic.run import dry_run, train
     from sparknn_magic.samples import sample
     from sparknn_magic.sessions import session
@@ -57,7 +67,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Register `%sparknn` and `%%sparknn`; called by `%load_ext sparknn_magic`."""
-    from sparknn_magic.notebook.magics import SparkNNMagics
+    """Register `%sparknn` and `%%sparknn`, and their completion; called by `%load_ext sparknn_magic`."""
+    from sparknn_magic.notebook.magics import load
 
-    shell.register_magics(SparkNNMagics)
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take all of that away again; called by `%unload_ext sparknn_magic`."""
+    from sparknn_magic.notebook.magics import unload
+
+    unload(shell)

@@ -1,6 +1,8 @@
 """`sparknn ...` in the shell, also under `spark-submit`: read the words, call the function that notebooks call."""
 
 import argparse
+import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,19 +10,41 @@ from typing import Any, NoReturn
 
 from sparknn_magic import __version__
 from sparknn_magic.errors import PluginError, SparkNNError, SpecError, did_you_mean
+from sparknn_magic.looks_cli import add_looks
+from sparknn_magic.looks_cli import show_comparison as _compare  # noqa: F401 (found by its name, as all commands are)
+from sparknn_magic.looks_cli import show_preview as _preview  # noqa: F401
+from sparknn_magic.looks_cli import show_runs as _runs  # noqa: F401
 
-COMMANDS = ("train", "lr-find", "predict", "evaluate", "zoo", "show", "help", "demo", "check", "new-plugin")
+COMMANDS = (
+    "train",
+    "lr-find",
+    "predict",
+    "evaluate",
+    "zoo",
+    "show",
+    "preview",
+    "compare",
+    "runs",
+    "init",
+    "schema",
+    "help",
+    "demo",
+    "check",
+    "new-plugin",
+)
 
 
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints are errors of ours."""
+
+    commands: Any = None  # of the uppermost: what its commands' parsers hang on
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print with its usage."""
         raise SpecError(message[0].lower() + message[1:] + ".", hint=f"`{self.prog} --help` explains.")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
     top = Parser(prog="sparknn", description="Train and run neural networks on Apache Spark.")
     top.add_argument("--version", action="version", version=f"sparknn-magic {__version__}")
@@ -68,10 +92,22 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("model", help="the model's folder")
     show.add_argument("--examples", metavar="N", help="show so many of its test rows with what it says of them")
     show.add_argument("--page", metavar="FILE", help="HTML file that the examples are written to, with their pictures")
-    item = commands.add_parser("help", help="options, shapes and source of one plugin")
-    item.add_argument("item", nargs="?", help="the plugin's name")
-    demo = commands.add_parser("demo", help="train on a sample, from rows to a report: pictures, or text")
-    demo.add_argument("what", nargs="?", default="pictures", help="pictures (the default) or text")
+    add_looks(commands)
+    start = commands.add_parser("init", help="print a YAML file to start from, with comments")
+    start.add_argument(
+        "task", help="what is to be learnt, such as image-classification; `sparknn zoo tasks` lists them"
+    )
+    start.add_argument("--from", dest="rows", help="table, path or query of the training rows (default: my_table)")
+    commands.add_parser(
+        "schema",
+        help="print the JSON Schema of YAML files, for editors",
+        description="Print the JSON Schema of YAML files. After `sparknn schema > sparknn.schema.json` the line "
+        "`# yaml-language-server: $schema=sparknn.schema.json` on top of a file has VS Code complete and check it.",
+    )
+    item = commands.add_parser("help", help="options, shapes and source of one plugin; or a command; or keys")
+    item.add_argument("item", nargs="?", help="a plugin's name, a command, or keys: what a file can say")
+    demo = commands.add_parser("demo", help="train on a sample, from rows to a report: pictures, text or detect")
+    demo.add_argument("what", nargs="?", default="pictures", help="pictures (the default), text or detect")
     demo.add_argument("--runs", help="folder of prepared data, checkpoints and reports (default: sparknn_runs)")
 
     check = commands.add_parser("check", help="check that every plugin of a package keeps to its contract")
@@ -79,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new-plugin", help="write a package of plugins to start from")
     new.add_argument("name", help="the package's name, such as acme-nets")
     new.add_argument("--into", default=".", help="folder that the package's own folder is put into (default: here)")
+    top.commands = commands
     return top
 
 
@@ -109,13 +146,23 @@ def _read(words: list[str]) -> argparse.Namespace:
     top = parser()
     read, rest = top.parse_known_args(words)
     # argparse gives up on `key.path=value` words that stand behind an option.
-    takes = read.command in ("train", "lr-find")
+    takes = read.command in ("train", "lr-find", "preview")
     strange = [word for word in rest if word.startswith("-") or "=" not in word or not takes]
-    if strange:
+    if strange and read.command is None:
         top.error(f"unrecognized arguments: {' '.join(strange)}")
+    if strange:
+        raise SpecError(_strange(top, read.command, strange), hint=f"`sparknn {read.command} --help` explains.")
     if rest:
         read.overrides += rest
     return read
+
+
+def _strange(top: Parser, command: str, words: list[str]) -> str:
+    flag = words[0].partition("=")[0]
+    if not flag.startswith("-"):
+        return f"{command}: '{words[0]}' is one word too many."
+    known = re.findall(r"(?<!\w)--[\w-]+", top.commands.choices[command].format_help())
+    return f"{command} has no option '{flag}'.{did_you_mean(flag, known)}"
 
 
 def _train(read: argparse.Namespace) -> None:
@@ -210,11 +257,26 @@ def _show(read: argparse.Namespace) -> None:
         print(f"page: {read.page}")
 
 
-def _help(read: argparse.Namespace) -> None:
-    from sparknn_magic import registry
-    from sparknn_magic.show.catalogue import item_help
+def _init(read: argparse.Namespace) -> None:
+    from sparknn_magic.show.starter import ROWS, starter
 
-    print(item_help(registry.find(read.item)) if read.item else parser().format_help())
+    print(starter(read.task, read.rows or ROWS), end="")
+
+
+def _schema(read: argparse.Namespace) -> None:
+    from sparknn_magic.spec.json_schema import cell_schema
+
+    print(json.dumps(cell_schema(), indent=2))
+
+
+def _help(read: argparse.Namespace) -> None:
+    from sparknn_magic.show.topics import topic_help
+
+    top = parser()
+    if read.item is None or read.item in COMMANDS:
+        print(top.format_help() if read.item is None else top.commands.choices[read.item].format_help(), end="")
+    else:
+        print(topic_help(read.item, COMMANDS), end="")
 
 
 def _demo(read: argparse.Namespace) -> None:

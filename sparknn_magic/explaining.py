@@ -51,9 +51,9 @@ def explain(
     if find_spec("captum") is None:
         raise MissingExtra("explain needs captum: pip install 'sparknn-magic[train]'")
     if data is None:
-        scored, meta = model.predict_prepared(model._own_test_rows(variables)), prepared_meta(model.meta)
+        scored, meta = model.predict_prepared(model.test_rows(variables)), prepared_meta(model.meta)
     else:
-        frame, meta = model._preprocessed(rows_of(model.spark, data, variables), None)
+        frame, meta = model.preprocessed(rows_of(model.spark, data, variables), None)
         scored = model._predict(frame, meta, None, "prediction", "permissive", ("auto",))
     found = model.task.explained(scored, meta, model.folder, int(count))
     if found is None:

@@ -82,7 +82,7 @@ class Model:
         `preprocess` compute their columns here too, but choose no rows: a warning says what of them is left out.
         Raises: SpecError, DataError.
         """
-        frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
+        frame, meta = self.preprocessed(rows_of(self.spark, data, variables), column)
         return self._predict(frame, meta, column, output, mode, tuple(providers))
 
     def stream(
@@ -113,9 +113,9 @@ class Model:
         scored = self.predict(rows, column=column, mode=mode, providers=providers)
         return stream.start(scored, self.name, into, checkpoint=checkpoint, once=once, runs=runs)
 
-    def predict_prepared(self, frame: "DataFrame") -> "DataFrame":
+    def predict_prepared(self, frame: "DataFrame", output: str = "prediction") -> "DataFrame":
         """Return predictions for rows to which the SQL steps have been applied already: those of training."""
-        return self._predict(frame, prepared_meta(self.meta), None, "prediction", "permissive", ("auto",))
+        return self._predict(frame, prepared_meta(self.meta), None, output, "permissive", ("auto",))
 
     def _predict(
         self, frame: "DataFrame", meta: dict[str, Any], column: str | None, output: str, mode: str, providers: Any
@@ -129,7 +129,7 @@ class Model:
         udf = _udf(meta, self.folder / MODEL, self.spark, kind, providers, once=True, inside=inside)
         return predict(frame, udf, columns, mode=mode, name=output)
 
-    def _preprocessed(self, frame: "DataFrame", column: str | None) -> "tuple[DataFrame, dict[str, Any]]":
+    def preprocessed(self, frame: "DataFrame", column: str | None) -> "tuple[DataFrame, dict[str, Any]]":
         """Run on rows what a prediction runs of the SQL steps; the meta then tells which plugins are done with."""
         queries = self.meta.get("queries") or []
         if not queries:
@@ -170,7 +170,7 @@ class Model:
         from sparknn_magic.infer.job import FEATURES
         from sparknn_magic.infer.spark import embed
 
-        frame, meta = self._preprocessed(rows_of(self.spark, data, variables), column)
+        frame, meta = self.preprocessed(rows_of(self.spark, data, variables), column)
         columns = self._input_columns(frame, column)
         write = Part("sparknn_magic.infer.worker:features_writer")
         how: dict[str, Any] = {"write": write, "outputs": ("features",), "result": FEATURES}
@@ -207,7 +207,7 @@ class Model:
             queries = self._listed(queries, query_column)
 
         def side(rows: Any, name: str | None) -> Side:
-            frame, meta = self._preprocessed(rows_of(self.spark, rows, variables), name)
+            frame, meta = self.preprocessed(rows_of(self.spark, rows, variables), name)
             udf = _udf(meta, self.folder / MODEL, self.spark, "permissive", tuple(providers), once=True, **how)
             return Side(frame, self._input_columns(frame, name), udf)
 
@@ -236,7 +236,7 @@ class Model:
         Raises: DataError where there are no rows with a known label, SpecError where the test rows are not known here.
         """
         if data is None:
-            return self._figures(self.predict_prepared(self._own_test_rows(variables)))
+            return self._figures(self.predict_prepared(self.test_rows(variables)))
         return self._figures(self.predict(data, variables=variables))
 
     def examples(self, count: int | str = 9, *, variables: Mapping[str, Any] | None = None) -> "Examples":
@@ -249,7 +249,7 @@ class Model:
 
         if not re.fullmatch(r"0*[1-9]\d{0,3}", str(count)):
             raise SpecError(f"examples: '{count}' is no number of rows.", hint="Write a whole number from 1 to 9999.")
-        rows = self._own_test_rows(variables)
+        rows = self.test_rows(variables)
         inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self._input_columns(rows, None)]
         # Limited before the model runs: after it, Spark would score all rows to show these.
         few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count)))
@@ -269,7 +269,8 @@ class Model:
         finally:
             scored.unpersist()
 
-    def _own_test_rows(self, variables: Mapping[str, Any] | None) -> "DataFrame":
+    def test_rows(self, variables: Mapping[str, Any] | None = None) -> "DataFrame":
+        """Return the rows that the model was evaluated on, as their source and the SQL steps give them now."""
         if self._test is not None:
             return self._test
         from sparknn_magic.run import evaluation_rows

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.bundle.folder import check_target, new_bundle
-from sparknn_magic.errors import SparkNNError, did_you_mean
+from sparknn_magic.errors import SparkNNError
+from sparknn_magic.kept_runs import outcome, recorded
 from sparknn_magic.model import Model
 from sparknn_magic.outcome import (
     bundle_meta,
@@ -24,7 +25,17 @@ from sparknn_magic.sessions import adopt, session
 from sparknn_magic.settings import models_folder, runs_folder
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import Resolved, ResolvedLayers, ResolvedStep, check_loss, resolve, resolve_rows
-from sparknn_magic.start import Older, check_export, check_older, check_start, train_job, untrained, with_files
+from sparknn_magic.spec.values import frame_names
+from sparknn_magic.start import (
+    Older,
+    check_export,
+    check_figure,
+    check_older,
+    check_start,
+    train_job,
+    untrained,
+    with_files,
+)
 from sparknn_magic.task import Task
 from sparknn_magic.training.job import Fitted, TrainJob
 
@@ -92,22 +103,24 @@ def train(
     known = finished_model(ready, cell) if cell and not fresh else None
     if known is not None:
         return _as_it_is(known, checked, tell)
-    if ready.fitted is not None:
-        fitted = ready.fitted
-        tell({"event": "stage", "stage": "train", "state": "skipped"})
-    else:
-        with stage(tell, "train"):
-            fitted = _fit(ready, tell, fresh, stop)
-    with new_bundle(checked.folder) as partial:
-        with stage(tell, "export") as done:
-            meta = bundle_meta(ready, fitted, cell)
-            exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
-            meta = meta | exported
-            done.update(exported["parity"])
-        with stage(tell, "evaluate") as done:
-            meta = evaluate_bundle(checked, prepared, meta, partial, Path(job.folder) / "report.html")
-            told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "map50", "rows")}
-            done.update(figure=checked.task.figure, **told)
+    with recorded(job.folder, **_facts(ready)) as kept:
+        if ready.fitted is not None:
+            fitted = ready.fitted
+            tell({"event": "stage", "stage": "train", "state": "skipped"})
+        else:
+            with stage(tell, "train"):
+                fitted = _fit(ready, tell, fresh, stop)
+        with new_bundle(checked.folder) as partial:
+            with stage(tell, "export") as done:
+                meta = bundle_meta(ready, fitted, cell)
+                exported = checked.task.export(job, fitted.weights, prepared, checked.spark, partial, meta)
+                meta = meta | exported
+                done.update(exported["parity"])
+            with stage(tell, "evaluate") as done:
+                meta = evaluate_bundle(checked, prepared, meta, partial, Path(job.folder) / "report.html")
+                told = {key: meta["metrics"].get(key) for key in (checked.task.figure, "r2", "f1", "map50", "rows")}
+                done.update(figure=checked.task.figure, **told)
+        kept.update(outcome(meta))
     return _published(checked, meta, job)
 
 
@@ -165,9 +178,9 @@ def check(
     with _placed(experiment, ("train", "pretrained")):
         check_older(experiment.train.pretrained)
     task: Task = resolved.task.build()
-    _check_figure(experiment, task)
+    check_figure(experiment, task)
     check_export(experiment, task)
-    plan = task.plan(spark, experiment, resolved, _frame_names(variables))
+    plan = task.plan(spark, experiment, resolved, frame_names(variables))
     check_cell(experiment, held_out(plan)[0], of_classes=task.figure == "accuracy")
     resolved = task.settled(experiment, resolved, plan)
     return Checked(experiment, resolved, task, spark, plan, workers, model_name, folder)
@@ -211,6 +224,14 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
     }
 
 
+def _facts(ready: Ready) -> dict[str, Any]:
+    """Return what run.json says of a run before it has begun."""
+    checked = ready.checked
+    epochs = ready.job.epochs if checked.task.trains else 0
+    facts = {"name": checked.name, "task": checked.experiment.task, "model": str(checked.folder), "epochs": epochs}
+    return facts | {"spec": plain_spec(checked)}
+
+
 def _layers(model: ResolvedStep, network: Any) -> dict[str, Any]:
     """Return what the plan says of a list of layers: each one's shape and parameters, and what was changed."""
     from sparknn_magic.layers import table
@@ -223,17 +244,6 @@ def evaluation_rows(spark: "SparkSession", experiment: Experiment) -> tuple["Dat
     resolved = resolve_rows(experiment)
     plan = resolved.task.build().plan(spark, experiment, resolved, ())
     return held_out(plan)
-
-
-def _check_figure(experiment: Experiment, task: Task) -> None:
-    """Raise SpecError where early stopping is to watch a figure that the task does not report."""
-    stopping, known = experiment.train.early_stopping, ["validation_loss", f"validation_{task.figure}"]
-    if stopping is not None and stopping.metric not in known:
-        raise experiment.error(
-            ("train", "early_stopping", "metric"),
-            f"there is no figure '{stopping.metric}' to watch.{did_you_mean(stopping.metric, known)}",
-            hint=f"Known: {', '.join(known)}.",
-        )
 
 
 def _check_extras() -> None:
@@ -256,12 +266,6 @@ def _placed(experiment: Experiment, path: tuple[str, ...]) -> Iterator[None]:
             raise
         where = path if experiment.where(*path) else path[:1]
         raise experiment.error(where, error.message, hint=error.hint, kind=type(error)) from error
-
-
-def _frame_names(variables: Mapping[str, Any] | None) -> list[str]:
-    from sparknn_magic.spec.values import is_frame
-
-    return [key for key, value in (variables or {}).items() if not key.startswith("_") and is_frame(value)]
 
 
 def _build(checked: Checked, found: Any) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.bundle.folder import META, WEIGHTS, read_bundle, sha256
-from sparknn_magic.errors import SparkNNError, SpecError
+from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.plugin import Part
 from sparknn_magic.settings import models_folder
 from sparknn_magic.show.words import near, plural
@@ -51,6 +51,17 @@ def check_export(experiment: Experiment, task: Task) -> None:
     if experiment.export is not None and experiment.export.tokenizer_in_graph and not task.strings:
         message = f"{experiment.task} writes no file that takes texts."
         raise experiment.error(("export", "tokenizer_in_graph"), message, hint="Leave tokenizer_in_graph out.")
+
+
+def check_figure(experiment: Experiment, task: Task) -> None:
+    """Raise SpecError where early stopping is to watch a figure that the task does not report."""
+    stopping, known = experiment.train.early_stopping, ["validation_loss", f"validation_{task.figure}"]
+    if stopping is not None and stopping.metric not in known:
+        raise experiment.error(
+            ("train", "early_stopping", "metric"),
+            f"there is no figure '{stopping.metric}' to watch.{did_you_mean(stopping.metric, known)}",
+            hint=f"Known: {', '.join(known)}.",
+        )
 
 
 def check_start(

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import Target
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from sparknn_magic.data.preview.findings import Findings
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.show.examples import Examples
     from sparknn_magic.spec.experiment import Experiment
@@ -53,6 +55,13 @@ class Task(ABC):
     def details(self, plan: Any, found: Any) -> list[tuple[str, str]]:
         """Return what a dry run says of the rows beside columns and steps: lines `name, text`."""
         return []
+
+    def preview(self, plan: Any, most: int | None) -> "Findings":
+        """Return what is found of the rows before training; `most` is how many are looked at, None: the task's own.
+
+        Raises: SpecError where the task has no preview.
+        """
+        raise SpecError(f"the task {plan.experiment.task} has no preview; --dry-run looks at its rows.")
 
     def outputs(self, found: Any) -> int:
         """Return how many numbers the network gives for a row, from what `inspect` or `prepare` returned."""

@@ -93,6 +93,12 @@ def header(data: bytes | memoryview) -> tuple[int, int, int]:
     return height, width, 1 if image.mode in ("1", "L") or image.mode.startswith("I") else 3
 
 
+def format_of(data: bytes | memoryview) -> str:
+    """Return an encoded picture's format and mode by its header: 'JPEG RGB', 'PNG P'. Raises: UnreadableError."""
+    image = _open(data)
+    return f"{image.format} {image.mode}"
+
+
 @contextmanager
 def without_remarks() -> Iterator[None]:
     """Silence Pillow's warnings about odd files: what matters of them becomes a reason."""

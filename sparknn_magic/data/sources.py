@@ -27,6 +27,11 @@ _COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*"
 _QUERY = re.compile(_COMMENTS + r"(select|with|from|table|values)\b\s*\S", re.IGNORECASE | re.DOTALL)
 _TABLE = re.compile(r"(?:`[^`]+`|[\w-]+)(?:\.(?:`[^`]+`|[\w-]+))*")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
+_NAMED = r"(?:`[^`]+`\.)*`([^`]+)`"
+_LISTED = {  # what Spark says of a name that it does not know -> the query that lists those it knows
+    re.compile(rf"The table or view {_NAMED} cannot be found"): "SHOW TABLES",
+    re.compile(rf"Cannot resolve routine {_NAMED}"): "SHOW FUNCTIONS",
+}
 _HINT = "A source is SQL, a table, a view, a DataFrame of the notebook, or a path (with a / in it)."
 
 
@@ -41,8 +46,34 @@ def open_source(spark: SparkSession, source: Source, fail: Fail, names: Iterable
         frame = _open(spark, source, fail, names)
         frame.schema  # noqa: B018 (a Connect session analyses only when it is asked for the result)
     except SPARK_ERRORS as error:
-        raise fail(spark_cause(error), hint=_HINT if source.kind == "auto" else None) from error
+        raise fail(
+            query_cause(spark, error, names, source.params), hint=_HINT if source.kind == "auto" else None
+        ) from error
     return frame
+
+
+def query_cause(
+    spark: SparkSession, error: BaseException, names: Iterable[str] = (), params: Iterable[str] = ()
+) -> str:
+    """Return what Spark says of a query; of a table, function or parameter that is not there, with the nearest.
+
+    `names` are the notebook's DataFrames, which a query does not see before they are views; `params` what it was given.
+    """
+    cause = spark_cause(error)
+    unbound = re.match(r"Found the unbound parameter: `?(\w+)", cause)
+    if unbound is not None:
+        return f"the query has ':{unbound[1]}', and params no such value.{did_you_mean(unbound[1], params)}"
+    found = [(missing, listing) for pattern, listing in _LISTED.items() if (missing := pattern.match(cause))]
+    if not found:
+        return cause
+    ((missing, listing),) = found
+    name = missing[1]
+    if name in names:
+        return f"{missing.group()}. {name} is a DataFrame: {name}.createOrReplaceTempView('{name}') makes it a view."
+    known = [str(row[0] if listing == "SHOW FUNCTIONS" else row.tableName) for row in spark.sql(listing).collect()]
+    guess = did_you_mean(name, [each.rpartition(".")[2] for each in known if not each.startswith("_pyspark_")])
+    place = re.search(r" \(line \d+, position \d+ of the query\)$", cause)
+    return f"{missing.group()}.{guess}{place.group() if place else ''}" if guess else cause
 
 
 def _open(spark: SparkSession, source: Source, fail: Fail, names: Iterable[str]) -> DataFrame:

@@ -19,11 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from sparknn_magic.causes import spark_cause
 from sparknn_magic.data.columns import column, find_column, same_name
 from sparknn_magic.data.functions import IMAGE
 from sparknn_magic.data.query_plan import Shape, shape_of, without_choice
-from sparknn_magic.data.sources import SPARK_ERRORS, is_query
+from sparknn_magic.data.sources import SPARK_ERRORS, is_query, query_cause
 from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import Part
 from sparknn_magic.spec.experiment import Experiment
@@ -124,7 +123,7 @@ def _rows(frame: DataFrame, sql: str, params: Mapping[str, Any], fail: Fail) -> 
         rows = spark.sql(text, args=dict(params) or None, data=frame.where(F.lit(True)))
         rows.schema  # noqa: B018 (a Connect session analyses only now)
     except SPARK_ERRORS as error:
-        raise fail(f"Spark refuses this step: {_VIEW.sub(DATA, spark_cause(error))}") from error
+        raise fail(f"Spark refuses this step: {_VIEW.sub(DATA, query_cause(spark, error, params=params))}") from error
     return rows
 
 

@@ -12,7 +12,6 @@ laid on white. A row that cannot be read costs no other row: it has a short reas
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -83,17 +82,27 @@ def map_pictures(
     With `shape` the column holds raw pixels of that shape.
     Raises: DataError where a column of that type holds no pictures.
     """
+    return each_picture(array, make, shape)[0]
+
+
+def each_picture(
+    array: pa.Array, make: Callable[[int, Image.Image], T], shape: Sequence[int] | None = None
+) -> tuple[list[T | None], list[str | None]]:
+    """Return the same, and why a value is no picture: None where it is one. `make` may raise UnreadableError too."""
     found: list[T | None] = [None] * len(array)
+    errors: list[str | None] = ["null"] * len(array)
     if pa.types.is_null(array.type):
-        return found
+        return found, errors
     kind = image_kind(array.type, shape)
     present, rows = _present(array)
     images = _images(present, kind, shape, _whole_block(present, kind, shape))
     with without_remarks():
         for position, image in zip(rows.tolist(), images, strict=True):
-            with suppress(UnreadableError):
-                found[position] = make(position, image())
-    return found
+            try:
+                found[position], errors[position] = make(position, image()), None
+            except UnreadableError as error:
+                errors[position] = str(error)
+    return found, errors
 
 
 def picture_header(array: pa.Array, shape: Sequence[int] | None = None) -> pa.StructArray:
@@ -215,13 +224,19 @@ def _read_each(
     return pixels[: len(rows)], np.array(rows, np.int64), np.array(sizes, np.int64).reshape(-1, 2), reasons
 
 
-def _finish(image: Image.Image, steps: Sequence[tuple[str, Step]], size: tuple[int, int, int]) -> np.ndarray:
-    height, width, channels = size
+def stepped(image: Image.Image, steps: Sequence[tuple[str, Step]]) -> Image.Image:
+    """Return a picture behind these steps, each with its name. Raises: UnreadableError where one refuses it."""
     for name, step in steps:
         try:
             image = step(image)
         except (ValueError, OSError, ArithmeticError, SparkNNError) as error:
             raise UnreadableError(f"{name}: {error}") from error
+    return image
+
+
+def _finish(image: Image.Image, steps: Sequence[tuple[str, Step]], size: tuple[int, int, int]) -> np.ndarray:
+    height, width, channels = size
+    image = stepped(image, steps)
     if (image.height, image.width) != (height, width):
         raise UnreadableError(
             f"size {image.height}x{image.width} where the model takes {height}x{width}: add a resize step"

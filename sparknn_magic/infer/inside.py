@@ -1,4 +1,4 @@
-"""Files that travel inside a function -> a folder of the machine that runs it, on executors."""
+"""The files of a function on the machine that runs it: brought by Spark, or inside the function. Runs on executors."""
 
 import atexit
 import shutil
@@ -6,6 +6,19 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+
+from sparknn_magic.errors import InferenceError
+
+
+def arrived(path: str) -> str:
+    """Return the path of a file that Spark brings. Raises: InferenceError where it is not there."""
+    if not Path(path).is_file():
+        raise InferenceError(
+            "the model's file has not reached this worker.",
+            hint="Streams of a Spark Connect session get no files: for them take model.predict(stream) or "
+            "%%sparknn predict --stream, where the model travels in the query.",
+        )
+    return path
 
 
 def unpacked(digest: str, files: Mapping[str, bytes]) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from sparknn_magic import cluster
 from sparknn_magic.bundle.folder import sha256
 from sparknn_magic.errors import DataError, SpecError, did_you_mean
-from sparknn_magic.infer.inside import unpacked
+from sparknn_magic.infer.inside import arrived, unpacked
 from sparknn_magic.infer.job import MODES, InferJob
 from sparknn_magic.infer.worker import predict as score
 
@@ -63,7 +63,7 @@ def model_udf(
 
     # Of one column Spark gives the arrays themselves, not tuples of one.
     def model(arrays: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        yield from score(arrays, job, SparkFiles.get(job.path))
+        yield from score(arrays, job, arrived(SparkFiles.get(job.path)))
 
     function = arrow_udf(model, job.result)  # type: ignore[call-overload]  # its stubs know no struct as DDL
     return function.asNondeterministic() if once else function

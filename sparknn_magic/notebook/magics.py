@@ -12,7 +12,10 @@ from traitlets import Dict, Unicode, observe
 
 from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, SpecError, UnknownName, did_you_mean
-from sparknn_magic.notebook.words import COMMANDS, Line, read_line, usage
+from sparknn_magic.notebook import completion, help
+from sparknn_magic.notebook.help_magics import HelpMagics
+from sparknn_magic.notebook.look_magics import LookMagics
+from sparknn_magic.notebook.words import COMMANDS, Line, read_line
 from sparknn_magic.settings import choose, models_folder
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
 
 
 @magics_class
-class SparkNNMagics(Magics):
+class SparkNNMagics(HelpMagics, LookMagics, Magics):
     """Train, score and inspect neural networks on Spark."""
 
     shell: InteractiveShell  # always given to an extension's magics
@@ -72,6 +75,8 @@ class SparkNNMagics(Magics):
         except SparkNNError as error:
             error.point_at(body, self._first_line(body))
             raise
+
+    sparknn.__doc__ = help.docstring()  # what `%%sparknn?` shows
 
     def _train(self, line: Line, body: str) -> None:
         from sparknn_magic import run
@@ -254,17 +259,6 @@ class SparkNNMagics(Magics):
         found = in_background(model.spark, lambda _: explain(model, rows, count=count, variables=names))
         show(found._repr_html_(), repr(found))
 
-    def _help(self, line: Line, body: str) -> None:
-        from sparknn_magic.show.catalogue import item_help
-
-        if not line.names:
-            print(usage())
-        elif line.names[0] in COMMANDS:
-            command = COMMANDS[line.names[0]]
-            print(f"{command.usage}\n    {command.about}")
-        else:
-            print(item_help(registry.find(line.names[0])))
-
     def _variables(self) -> dict[str, Any]:
         return self.shell.user_ns
 
@@ -305,6 +299,21 @@ class SparkNNMagics(Magics):
             f"there is no trained model named '{name}'.{did_you_mean(name, known)}",
             hint=f"`%%sparknn train {name}` makes one, `%sparknn load FOLDER` reads one.",
         )
+
+
+def load(shell: InteractiveShell) -> None:
+    """Give a shell the magics, their completion, and `%%sparknn` lines without a body; done again, it has them once."""
+    shell.register_magics(SparkNNMagics)
+    completion.register(shell)
+    help.register(shell.input_transformer_manager.line_transforms)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take them away again."""
+    completion.unregister(shell)
+    help.unregister(shell.input_transformer_manager.line_transforms)
+    for magics in shell.magics_manager.magics.values():
+        magics.pop("sparknn", None)
 
 
 def variable_of(into: str) -> str:

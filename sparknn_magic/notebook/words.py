@@ -70,7 +70,40 @@ COMMANDS = {
         options=("--examples",),
         body="may",
     ),
-    "help": Command("%sparknn help [ITEM]", "options, shapes, source and an example of one plugin", (0, 1)),
+    "preview": Command(
+        "%%sparknn preview [--rows N] [--page FILE] [key.path=value ...]",
+        "look at the rows of the body's experiment before training: classes, sizes, copies, broken rows, columns, and "
+        "a few of them after preprocess and augment; task and data are enough",
+        (0, 0),
+        options=("--rows", "--page"),
+        overrides=True,
+        body="yes",
+    ),
+    "compare": Command(
+        "%sparknn compare NAME NAME ... [--on ROWS] [--page FILE]",
+        "put 2 to 8 models of one task side by side, and test each pair on the same rows: those that they were "
+        "evaluated on, or those of --on or of a body",
+        (2, 8),
+        options=("--on", "--page"),
+        body="may",
+    ),
+    "runs": Command(
+        "%sparknn runs [NAME] [--runs FOLDER]",
+        "list the runs that the run folder keeps, or show one with its whole experiment",
+        (0, 1),
+        options=("--runs",),
+    ),
+    "init": Command(
+        "%sparknn init TASK [--from ROWS]",
+        "put a cell to start from below: sensible settings for the task, with comments",
+        (1, 1),
+        options=("--from",),
+    ),
+    "help": Command(
+        "%sparknn help [COMMAND, PLUGIN or keys]",
+        "a command; a plugin's options, shapes, source and an example; all keys of a cell",
+        (0, 1),
+    ),
 }
 
 

@@ -78,6 +78,19 @@ def scene_svg(scene: Scene, score: float, colours: dict[str, str]) -> Markup:
     )
 
 
+def boxes_svg(pixels: np.ndarray, boxes: Sequence[Box], colours: dict[str, str]) -> Markup:
+    """Return one picture, uint8[H, W, C], with its boxes and their names, and nothing of predictions."""
+    height, across = pixels.shape[:2]
+    scale = SIDE / max(height, across)
+    page = (across * scale, height * scale)
+    drawn = [_rect(box, scale, colours[box.label], dashed=False) for box in boxes[:MOST_BOXES]]
+    drawn += [_label(box, _name(box), scale, colours[box.label], page) for box in boxes[:MOST_BOXES]]
+    image = el("image", href=_address(pixels), width=f"{page[0]:.1f}", height=f"{page[1]:.1f}")
+    said = plural(len(boxes), "box", "boxes")
+    view = f"0 0 {page[0]:.1f} {page[1]:.1f}"
+    return el("svg", image, *drawn, viewBox=view, role="img", aria_label=said, cls="scene")
+
+
 def scene_figure(scene: Scene, score: float, colours: dict[str, str]) -> Markup:
     """Return the drawing with what was found below it."""
     shown = _shown(scene, score)

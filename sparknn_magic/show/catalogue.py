@@ -10,7 +10,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from sparknn_magic.plugin import Item, Nested
-from sparknn_magic.registry import Failure, full_name, plural
+from sparknn_magic.registry import Failure, full_name, names, plural
+from sparknn_magic.show.starter import starter_cell
 from sparknn_magic.show.words import count, options_text, plain, shorten, table, value_text, width
 from sparknn_magic.spec.schema import options_model
 from sparknn_magic.spec.words import describe_field, literals
@@ -181,6 +182,8 @@ def example_cell(item: Item) -> str:
     """Return a whole cell that uses the item, with its main or its first option written out."""
     if item.kind == "sample":
         return f'import sparknn_magic\n\nrows = sparknn_magic.sample("{item.name}", spark)'
+    if item.kind == "task" and item.name in names("task"):
+        return starter_cell(item.name)
     usual = "text-classification" if item.kind == "tokenizer" else "image-classification"
     task = item.name if item.kind == "task" else next(iter(item.tasks), usual)
     rows, network = _EXAMPLES.get(task, ("my_table", "mlp"))

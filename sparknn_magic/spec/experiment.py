@@ -24,6 +24,7 @@ from sparknn_magic.spec.values import Plain, attach_frames, is_frame
 from sparknn_magic.spec.words import Problem, more, problems, show
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NO_MODEL = "none"  # in the place of the model, where only the rows matter and none is given
 # A section with nothing under it (every line commented out, say) is as if it were not written.
 _SECTIONS = ("name", "preprocess", "tokenizer", "augment", "init", "loss", "metrics", "train", "export")
 
@@ -66,15 +67,16 @@ class Experiment(Spec):
         overrides: Iterable[str] = (),
         variables: Mapping[str, Any] | None = None,
         first_line: int = 1,
+        rows_only: bool = False,
     ) -> "Experiment":
         """Read a cell's text.
 
         `overrides` are `key.path=value` words, `variables` what `${name}` is looked up in (a notebook's namespace),
-        `first_line` the number of the text's first line in the cell.
+        `first_line` the number of the text's first line in the cell. With `rows_only` it need name no model.
         Raises: SpecError with line and column.
         """
         parsed = parse(text, first_line=first_line)
-        return cls._build(parsed.value, parsed.marks, name, overrides, variables)
+        return cls._build(parsed.value, parsed.marks, name, overrides, variables, rows_only)
 
     @classmethod
     def load(
@@ -84,6 +86,7 @@ class Experiment(Spec):
         name: str | None = None,
         overrides: Iterable[str] = (),
         variables: Mapping[str, Any] | None = None,
+        rows_only: bool = False,
     ) -> "Experiment":
         """Read a dict, YAML text, the path of a YAML file, or another Experiment to apply `overrides` to.
 
@@ -95,12 +98,12 @@ class Experiment(Spec):
             source = _with_frames(source)
         if isinstance(source, Mapping):
             value = Plain(marks, None).copy(source, look_up=False)
-            return cls._build(value, marks, name, overrides, variables)
+            return cls._build(value, marks, name, overrides, variables, rows_only)
         if isinstance(source, FilePath) or (isinstance(source, str) and _is_path(source)):
             source = _read_file(FilePath(source))
         if not isinstance(source, str):
             raise SpecError(f"an experiment is a dict, YAML text or a path, not a {type(source).__qualname__}.")
-        return cls.parse(source, name=name, overrides=overrides, variables=variables)
+        return cls.parse(source, name=name, overrides=overrides, variables=variables, rows_only=rows_only)
 
     @classmethod
     def _build(
@@ -110,12 +113,15 @@ class Experiment(Spec):
         name: str | None,
         overrides: Iterable[str],
         variables: Mapping[str, Any] | None,
+        rows_only: bool,
     ) -> "Experiment":
         override_words.apply(overrides, value, marks)
         value = Plain(marks, variables).copy(value)
         if variables is not None:
             attach_frames(value.get("data"), marks, variables)
         value = {k: v for k, v in value.items() if v is not None or k not in _SECTIONS}
+        if rows_only and value.get("model") is None:
+            value["model"] = NO_MODEL
         value = with_defaults(value)
         if name is not None:
             value["name"] = name

@@ -149,12 +149,13 @@ def resolve(experiment: Experiment) -> Resolved:
     )
 
 
-def resolve_rows(experiment: Experiment) -> Resolved:
+def resolve_rows(experiment: Experiment, *, augment: bool = False) -> Resolved:
     """Find and check what lays out an experiment's rows; what trains on them need not be here.
 
-    Raises: as `resolve` does.
+    With `augment` the random changes to pictures are resolved too. Raises: as `resolve` does.
     """
-    rows = {"augment": (), "model": (), "init": None, "loss": None, "train": TrainSpec()}
+    rows: dict[str, Any] = {"model": (), "init": None, "loss": None, "train": TrainSpec()}
+    rows |= {} if augment else {"augment": ()}
     return resolve(experiment.model_copy(update=rows))
 
 

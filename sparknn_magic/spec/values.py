@@ -38,6 +38,11 @@ def is_frame(value: Any) -> bool:
     return any(kind.__name__ == "DataFrame" for kind in type(value).__mro__)
 
 
+def frame_names(variables: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of a notebook's DataFrames."""
+    return [key for key, value in (variables or {}).items() if not key.startswith("_") and is_frame(value)]
+
+
 class Plain:
     """Copies a tree of values: `${name}` replaced, numbers and paths made plain, everything else refused."""
 

@@ -97,7 +97,7 @@ def _problem(
         return Problem(base + path[:-1], *_missing(str(path[-1]), field, dotted(base + path[:-1]), owner), True, True)
     given = _value_at(value, path)
     if field is None or kind in ("model_type", "model_attributes_type"):
-        section = next(iter(_models_in(field.annotation)), model) if field is not None else model
+        section = next(iter(models_in(field.annotation)), model) if field is not None else model
         keys = ", ".join(known_keys(section)[:4])
         guess = " A space belongs after each colon." if isinstance(given, str) and re.match(r"\w+:\S", given) else ""
         return Problem(here, f"{name} must have lines such as 'key: value' ({keys}, ...), not {show(given)}.{guess}")
@@ -113,7 +113,7 @@ def _problem(
 
 def _unknown(key: str, model: type[BaseModel], parent: str, owner: str) -> str:
     known = known_keys(model)
-    inner = [(name, m) for name, field in model.model_fields.items() for m in _models_in(field.annotation)]
+    inner = [(name, m) for name, field in model.model_fields.items() for m in models_in(field.annotation)]
     sections = [name for name, m in inner if key in known_keys(m)]
     if ":" in key and key.split(":")[0] in known:
         guess = f" Write '{cut(key.replace(':', ': ', 1))}', with a space after the colon."
@@ -158,7 +158,7 @@ def _field_at(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[type[BaseMo
     field: FieldInfo | None = None
     path: list[Any] = []
     for part in loc:
-        inner = _models_in(field.annotation) if field is not None else []
+        inner = models_in(field.annotation) if field is not None else []
         if field is not None and get_origin(field.annotation) is dict:
             path.append(part)
             return model, FieldInfo.from_annotation(get_args(field.annotation)[1]), tuple(path)
@@ -179,16 +179,17 @@ def _field_at(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[type[BaseMo
     return model, field, tuple(path)
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models among what an annotation allows."""
     if _is_model(annotation):
         return [annotation]
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        return [m for a in get_args(annotation) for m in _models_in(a)]
+        return [m for a in get_args(annotation) for m in models_in(a)]
     return []
 
 
 def _holds_steps(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple and bool(_models_in(get_args(annotation)[0]))
+    return get_origin(annotation) is tuple and bool(models_in(get_args(annotation)[0]))
 
 
 def _is_model(annotation: Any) -> bool:

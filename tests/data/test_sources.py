@@ -158,6 +158,12 @@ def test_an_unknown_table_names_the_nearest_table_or_dataframe(spark, frame):
         "A source is SQL, a table, a view, a DataFrame of the notebook, or a path (with a / in it)."
     )
     assert "Did you mean 'sneakers'?" in refusal(spark, "snaekers", ["sneakers"])
+    query = refusal(spark, "SELECT image FROM source_row")
+    assert query.startswith(
+        "The table or view `source_row` cannot be found. Did you mean 'source_rows'? (line 1, position 19"
+    )
+    assert "Did you mean 'lower'?" in refusal(spark, "SELECT lowre(label) FROM source_rows")
+    assert "sneakers.createOrReplaceTempView('sneakers')" in refusal(spark, "SELECT * FROM sneakers", ["sneakers"])
     assert "named 'nodb.t'" in refusal(spark, "nodb.t")
     assert "single-part namespace" in refusal(spark, "a.b.c.d")
 

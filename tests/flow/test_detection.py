@@ -119,6 +119,10 @@ def test_bad_pictures_have_their_reason_and_streams_are_scored_too(spark, scenes
     written = spark.read.parquet(f"{tmp_path}/out").orderBy("id").collect()
     expected = shapes.predict(scenes[1].where("id < 5")).orderBy("id").collect()
     assert [(row.id, row.prediction) for row in written] == [(row.id, row.prediction) for row in expected]
+    query = spark.sql("SELECT id, shapes(image) AS prediction FROM arriving WHERE id < 5").writeStream
+    query.format("memory").queryName("by_sql").trigger(availableNow=True).start().awaitTermination()
+    by_sql = spark.table("by_sql").orderBy("id").collect()
+    assert [(row.id, row.prediction) for row in by_sql] == [(row.id, row.prediction) for row in expected]
 
 
 def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
@@ -133,6 +137,44 @@ def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
     assert "leaf" in report
     assert report.count("<svg") >= 1
     assert "float32[" in (shapes.folder / "README.md").read_text(encoding="utf-8")
+
+
+DETR = """\
+task: object-detection
+data:
+  train: scenes
+  validation: 20%
+  test: scenes_test
+preprocess:
+- letterbox: 64
+augment:
+- random_horizontal_flip
+model:
+  d_fine: {layers: 2, width: 32, heads: 2, queries: 12, backbone: 8}
+train:
+  epochs: 8
+  batch_size: 8
+  optimizer: {adamw: {lr: 2e-3}}
+  clip_norm: 1
+  workers: 1
+"""
+
+
+def test_a_detector_of_transformers_goes_the_same_way_from_rows_to_sql(spark, scenes, tmp_path):
+    cell = DETR + f"export: {tmp_path / 'queries'}\n"
+    model = sparknn_magic.train(cell, name="queries", spark=spark, runs=tmp_path / "runs", on_event=lambda event: None)
+    losses = [epoch["train_loss"] for epoch in model.history]
+    assert losses[-1] < 0.8 * losses[0]
+    parity = model.meta["parity"]
+    assert (parity["rows"], parity["changed_decisions"]) == (model.meta["rows"]["validation"], 0)
+    assert parity["detections"] > parity["rows"]
+    assert parity["max_difference"] < 1e-3
+    rows = spark.sql("SELECT queries(image) AS p FROM scenes_test").collect()
+    assert len(rows) == model.metrics["rows"] == 24
+    objects = [each for row in rows for each in row.p.objects]
+    assert {each.label for each in objects} <= set(COLOURS)
+    assert all(0 <= b.x1 < b.x2 <= 96 and 0 <= b.y1 < b.y2 <= 64 for b in (each.box for each in objects))
+    assert max(len(row.p.objects) for row in rows) <= 2 * 12
 
 
 def test_a_dry_run_tells_of_the_boxes(spark, scenes):

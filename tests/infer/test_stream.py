@@ -130,6 +130,7 @@ model.stream(rows, "seen_here", runs={runs!r}).wait()
 
 AGAIN = """
 from sparknn_magic import load
+from sparknn_magic.causes import spark_cause
 model = load({bundle!r}, spark=spark, register=False)
 rows = spark.readStream.schema("path string, modificationTime timestamp, length bigint, content binary")
 rows = rows.format("binaryFile").load({here!r}).selectExpr("path", "content AS image")
@@ -138,6 +139,14 @@ stream.wait()
 for row in spark.table("seen_here").select("path", "prediction.objects").collect():
     print("row", row.path[-7:-4], len(row.objects))
 print(stream)
+model.register()
+rows.createOrReplaceTempView("coming")
+counted = spark.sql("SELECT path, size(seen(image).objects) AS n FROM coming").writeStream.format("parquet")
+counted = counted.option("path", {runs!r} + "/sql").option("checkpointLocation", {runs!r} + "/sql_checkpoint")
+try:
+    counted.trigger(availableNow=True).start().awaitTermination()
+except Exception as error:
+    print("sql:", spark_cause(error))
 """
 
 
@@ -168,4 +177,8 @@ def test_a_query_that_was_killed_loses_and_doubles_nothing_on_connect_either(run
     assert rows == {f"row {n:03} 1": 1 for n in range(15)}
     assert done < 2 * 12  # commits and their checksums: it was killed on the way
     assert any("stopped: " in line for line in found)
+    (said,) = (line for line in found if line.startswith("sql:"))
+    assert said.startswith(
+        "sql: the model's file has not reached this worker. Streams of a Spark Connect session get no"
+    )
     shutil.rmtree(runs)

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
+TYPED = "%%sparknn train typed\ntask: image-classification\nmodel: res"
 LONG = TRAIN.replace("epochs: 2", "epochs: 900").replace("train fashion", "train long")
-CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6"), LONG]
+CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6"), TYPED, LONG]
 MINUTES = 60_000  # in milliseconds
 
 
@@ -71,6 +72,19 @@ def test_an_error_is_two_lines_in_the_cells_output(page):
     )
 
 
+def test_tab_offers_the_architectures_of_the_task_and_takes_the_one_that_is_chosen(page):
+    page.run(0)
+    expect(page.cell(0).locator(".jp-InputPrompt")).to_contain_text(re.compile(r"\d"), timeout=MINUTES)
+    page.cell(4).locator(".cm-content").click()
+    for key in ("Control+End", "Tab"):
+        page.page.keyboard.press(key)
+    offered = page.page.locator(".jp-Completer-item")
+    offered.filter(has_text="resnet18").first.wait_for(timeout=MINUTES)
+    assert offered.filter(has_text="fasttext").count() == 0
+    offered.filter(has_text="resnet18").first.click()
+    expect(page.cell(4).locator(".cm-content")).to_contain_text("model: resnet18")
+
+
 def test_the_progress_is_shown_while_the_cell_runs(trained):
     _, seen = trained
     assert "training fashion" in seen
@@ -94,8 +108,8 @@ def test_the_summary_takes_the_progresss_place(trained):
 
 def test_a_click_on_stop_ends_the_training_after_the_epoch_and_keeps_the_model(trained):
     page, _ = trained
-    page.run(4)
-    shown = page.output(4)
+    page.run(5)
+    shown = page.output(5)
     shown.get_by_text(re.compile(r"epoch \d+ of 900")).first.wait_for(timeout=3 * MINUTES)
     shown.get_by_role("button", name="Stop after this epoch").click()
     shown.get_by_role("button", name="Stops after this epoch").wait_for(timeout=MINUTES / 2)

@@ -62,7 +62,7 @@ PREDICT = (
     "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
     " [--stream [--once] [--checkpoint FOLDER]]"
 )
-LISTED = "Commands: train, lr-find, predict, evaluate, load, zoo, show, help."
+LISTED = f"Commands: {', '.join(COMMANDS)}."
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def inspect(plan: BoxPlan) -> Inspected:
     sizes and no step makes them equal, or, with `bad_boxes: fail`, where a box is bad.
     """
     said = remarks(plan.spark, plan.experiment)
-    seen = _seen(plan).persist()  # read by three jobs; it has no pictures
+    seen = seen_rows(plan).persist()  # read by three jobs; it has no pictures
     try:
         sides = _sides(seen)
         rows = {name: sum(r.n for r in sides if r.split == number) for name, number in SPLITS.items()}
@@ -91,7 +91,7 @@ def inspect(plan: BoxPlan) -> Inspected:
     )
 
 
-def _seen(plan: BoxPlan) -> DataFrame:
+def seen_rows(plan: BoxPlan) -> DataFrame:
     """Return a row of `LOOK` for each row, and its partition; pictures of test rows have no say."""
     job = LookJob(plan.steps, plan.shape, plan.rules)
 

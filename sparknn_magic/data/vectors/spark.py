@@ -67,7 +67,7 @@ class Prepared:
 
     def job(self) -> VectorJob:
         """Return what executors did to the rows."""
-        return _job(self.plan, self)
+        return vector_job(self.plan, self)
 
 
 def inspect(plan: VectorPlan) -> Inspected:
@@ -133,7 +133,8 @@ def sample_rows(prepared: Prepared, split: int, limit: int, read: Callable[..., 
     )
 
 
-def _job(plan: VectorPlan, found: "Inspected | Prepared") -> VectorJob:
+def vector_job(plan: VectorPlan, found: "Inspected | Prepared") -> VectorJob:
+    """Return what executors do to the rows."""
     return VectorJob(
         names=number_names(found.features),
         steps=found.steps,
@@ -147,7 +148,7 @@ def _job(plan: VectorPlan, found: "Inspected | Prepared") -> VectorJob:
 
 
 def _write(plan: VectorPlan, rows: DataFrame, found: Inspected, uri: str, schema: str) -> None:
-    job = _job(plan, found)
+    job = vector_job(plan, found)
 
     def shard(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return shard_batches(batches, job)

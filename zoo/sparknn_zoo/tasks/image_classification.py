@@ -11,6 +11,7 @@ from sparknn_magic.task import Task
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from sparknn_magic.data.preview.findings import Findings
     from sparknn_magic.data.spark import Inspected, Plan, Prepared
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.show.examples import Examples
@@ -44,6 +45,12 @@ class ImageClassification(Task):
         from sparknn_magic.data.spark import inspect
 
         return inspect(plan)
+
+    def preview(self, plan: "Plan", most: int | None) -> "Findings":
+        """Look at classes, sizes, formats, copies and broken pictures, and bring a few pictures."""
+        from sparknn_magic.data.preview.pictures import look
+
+        return look(plan, most, self.inspect)
 
     def prepare(self, plan: "Plan", folder: str, *, fresh: bool) -> "Prepared":
         """Write uint8[height, width, channels] and class numbers as Parquet, or find them again."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparknn_magic.data.boxes.spark import BoxPlan, BoxPrepared, Inspected
+    from sparknn_magic.data.preview.findings import Findings
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.show.boxes import Scenes
     from sparknn_magic.show.examples import Examples
@@ -65,6 +66,12 @@ class ObjectDetection(Task):
         from sparknn_magic.data.boxes.spark import details
 
         return details(plan, found)
+
+    def preview(self, plan: "BoxPlan", most: int | None) -> "Findings":
+        """Look at boxes, sizes, formats, copies and broken pictures, and bring a few pictures with their boxes."""
+        from sparknn_magic.data.preview.boxes import look
+
+        return look(plan, most, self.inspect)
 
     def prepare(self, plan: "BoxPlan", folder: str, *, fresh: bool) -> "BoxPrepared":
         """Write uint8[height, width, channels] and float32[n, 5] of boxes as Parquet, or find them again."""

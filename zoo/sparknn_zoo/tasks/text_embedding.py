@@ -14,6 +14,7 @@ from sparknn_zoo.tasks.texts import given_tokenizer, reader, text_columns
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from sparknn_magic.data.preview.findings import Findings
     from sparknn_magic.data.text.unlabelled import Measured, UnlabelledPlan
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.spec.experiment import Experiment
@@ -96,6 +97,12 @@ class TextEmbedding(Task):
         from sparknn_magic.data.text.unlabelled import details
 
         return details(found)
+
+    def preview(self, plan: "UnlabelledPlan", most: int | None) -> "Findings":
+        """Look at lengths, scripts, copies and texts that cannot be read, and bring a few texts."""
+        from sparknn_magic.data.preview.texts import look_unlabelled
+
+        return look_unlabelled(plan, most, self.inspect, self.details)
 
     def prepare(self, plan: "UnlabelledPlan", folder: str, *, fresh: bool) -> "Measured":
         """Count and measure the texts; nothing is written."""

@@ -11,6 +11,7 @@ from sparknn_magic.task import Task
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from sparknn_magic.data.preview.findings import Findings
     from sparknn_magic.data.text.spark import Inspected, Prepared, TextPlan
     from sparknn_magic.spec.experiment import Experiment
     from sparknn_magic.spec.resolve import Resolved
@@ -41,6 +42,12 @@ class TextTask(Task):
         from sparknn_magic.data.text.spark import details
 
         return details(plan, found)
+
+    def preview(self, plan: "TextPlan", most: int | None) -> "Findings":
+        """Look at labels, lengths, scripts, copies and texts that cannot be read, and bring a few texts."""
+        from sparknn_magic.data.preview.texts import look
+
+        return look(plan, most, self.inspect, self.details)
 
     def prepare(self, plan: "TextPlan", folder: str, *, fresh: bool) -> "Prepared":
         """Write token ids and labels as Parquet, or find them again."""

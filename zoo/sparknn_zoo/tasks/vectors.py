@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from pyspark.sql import Column, DataFrame, SparkSession
 
+    from sparknn_magic.data.preview.findings import Findings
     from sparknn_magic.data.vectors.spark import Inspected, Prepared, VectorPlan
     from sparknn_magic.infer.job import InferJob
     from sparknn_magic.show.report import Row
@@ -47,6 +48,12 @@ class VectorTask(Task):
         from sparknn_magic.data.vectors.words import details
 
         return details(plan, found)
+
+    def preview(self, plan: "VectorPlan", most: int | None) -> "Findings":
+        """Look at every column, at labels, copies and rows that are left out, and bring a few rows."""
+        from sparknn_magic.data.preview.columns import look
+
+        return look(plan, most, self.inspect, self.details)
 
     def prepare(self, plan: "VectorPlan", folder: str, *, fresh: bool) -> "Prepared":
         """Write numbers after the steps, codes and labels as Parquet, or find them again."""

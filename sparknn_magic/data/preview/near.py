@@ -1,0 +1,85 @@
+"""Pictures that look alike: 64-bit hashes that differ in a few bits, found by Spark without comparing all with all.
+
+Of two hashes that differ in at most 3 bits one of their four runs of 16 bits is equal, so only hashes that share a run
+are compared. A run that very many hashes share (plain grounds) is passed over: all pairs of these would be too many.
+Pictures with one shape on a plain ground often share the hash of differences across; the one of differences down must
+be near too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparknn_magic.data.preview.findings import Copies
+from sparknn_magic.data.preview.rows import HELD_OUT, by_split
+
+BITS = 3  # in which the hashes of like pictures may differ
+BANDS, WIDTH = 4, 16
+CROWD = 400  # hashes that share a run
+HOW = f"at most {BITS} of 64 bits differ in each of their two difference hashes; copies count too"
+
+
+@dataclass(frozen=True)
+class Near:
+    """What was found."""
+
+    copies: Copies
+    pairs: list[Any]  # a few of them: keys of two pictures, and in how many bits they differ
+
+
+def find_near(seen: DataFrame, examples: int) -> Near:
+    """Look for like pictures in rows with split, key, hash and down; name some pairs that are not equal. Three jobs."""
+    each = (
+        seen.where("hash IS NOT NULL")
+        .groupBy(F.struct("hash", "down").alias("id"))
+        .agg(F.count(F.lit(1)).alias("n"), F.min("key").alias("key"), F.max("key").alias("other"), *by_split())
+        .persist()
+    )
+    pairs = _pairs(each).persist()
+    try:
+        found = _counts(each, pairs)
+        chosen = _chosen(each, pairs, examples)
+    finally:
+        pairs.unpersist()
+        each.unpersist()
+    leaked = {name: found[name] for name in HELD_OUT if found[name]}
+    copies = Copies(HOW, found.groups, found.rows - found.groups, leaked, title="Like pictures", pairs=True)
+    return Near(copies, chosen)
+
+
+def _pairs(each: DataFrame) -> DataFrame:
+    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: a, b, bits."""
+    runs = [F.shiftrightunsigned("id.hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
+    bands = each.select("id", F.posexplode(F.array(*runs)).alias("band", "run"))
+    shared = bands.groupBy("band", "run").agg(F.count(F.lit(1)).alias("hashes")).where(F.col("hashes") > 1)
+    used = bands.join(shared.where(F.col("hashes") <= CROWD), ["band", "run"]).select("band", "run", "id")
+    a, b = used.withColumnRenamed("id", "a"), used.withColumnRenamed("id", "b")
+    both = a.join(b, ["band", "run"]).where("a < b").select("a", "b").distinct()
+    across, down = (F.bit_count(F.col(f"a.{name}").bitwiseXOR(F.col(f"b.{name}"))) for name in ("hash", "down"))
+    return both.where((across <= BITS) & (down <= BITS)).withColumn("bits", across + down)
+
+
+def _counts(each: DataFrame, pairs: DataFrame) -> Any:
+    """Return groups (hashes with more than one row, or with a neighbour), their rows, and the leaked ones by split."""
+    ways = pairs.select("a", "b").unionAll(pairs.select(F.col("b").alias("a"), F.col("a").alias("b")))
+    other = each.select(F.col("id").alias("b"), F.col("train").alias("near_train"))
+    near = ways.join(other, "b").groupBy("a").agg(F.sum("near_train").alias("near_train"))
+    whole = each.join(near.withColumnRenamed("a", "id"), "id", "left")
+    alike = (F.col("n") > 1) | F.col("near_train").isNotNull()
+    taught = (F.col("train") > 0) | (F.coalesce("near_train", F.lit(0)) > 0)
+    return whole.agg(
+        F.count(F.when(alike, 1)).alias("groups"),
+        F.coalesce(F.sum(F.when(alike, F.col("n"))), F.lit(0)).alias("rows"),
+        *(F.coalesce(F.sum(F.when(taught, F.col(name))), F.lit(0)).alias(name) for name in HELD_OUT),
+    ).collect()[0]
+
+
+def _chosen(each: DataFrame, pairs: DataFrame, many: int) -> list[Any]:
+    """Return keys of some pairs that look alike and are not equal, those first that differ least: key, other, bits."""
+    equal = each.where(F.col("key") != F.col("other")).select("key", "other", F.lit(0).alias("bits"))
+    of_a = each.select(F.col("id").alias("a"), "key")
+    of_b = each.select(F.col("id").alias("b"), F.col("key").alias("other"))
+    unequal = pairs.join(of_a, "a").join(of_b, "b").select("key", "other", "bits")
+    return equal.unionAll(unequal).orderBy("bits", "key").limit(many).collect()

@@ -1,0 +1,56 @@
+"""`sparknn preview`, `sparknn compare` and `sparknn runs` in the shell."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_looks(commands: Any) -> None:
+    """Add the commands to the parser of the command line."""
+    preview = commands.add_parser("preview", help="look at the rows of a YAML file's experiment before training")
+    preview.add_argument("file", help="the experiment, as for train; task and data are enough")
+    preview.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
+    preview.add_argument("--rows", metavar="N", help="rows to look at where there are more: a sample of them")
+    preview.add_argument("--page", metavar="FILE", help="HTML file that the report is written to, with its pictures")
+
+    compare = commands.add_parser("compare", help="put models of one task side by side")
+    compare.add_argument("models", nargs="+", help="the models' folders")
+    compare.add_argument(
+        "--on", metavar="ROWS", help="labelled rows: SQL, a table or a path (default: their test rows)"
+    )
+    compare.add_argument("--page", metavar="FILE", help="HTML file that the comparison is written to, with its curves")
+
+    runs = commands.add_parser("runs", help="list the runs that a run folder keeps, or show one")
+    runs.add_argument("name", nargs="?", help="a run to show with its whole experiment: NAME or NAME/1a2b3c")
+    runs.add_argument("--runs", help="the run folder (default: sparknn_runs)")
+
+
+def show_preview(read: argparse.Namespace) -> None:
+    """Print what is found of the rows."""
+    from sparknn_magic.previewing import preview, read_rows
+
+    found = preview(Path(read.file), rows=read_rows(read.rows), overrides=read.overrides)
+    print(found)
+    _page(found, read.page)
+
+
+def show_comparison(read: argparse.Namespace) -> None:
+    """Print models side by side."""
+    from sparknn_magic.comparing import compare
+
+    found = compare(read.models, read.on)
+    print(found)
+    _page(found, read.page)
+
+
+def show_runs(read: argparse.Namespace) -> None:
+    """Print the runs of a folder, or one of them."""
+    from sparknn_magic.kept_runs import runs
+
+    found: Any = runs(read.runs)
+    print(found.find(read.name) if read.name else found)
+
+
+def _page(found: Any, file: str | None) -> None:
+    if file:
+        print(f"page: {found.save(file)}")
