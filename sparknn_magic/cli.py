@@ -13,6 +13,7 @@ from sparknn_magic.errors import PluginError, SparkNNError, SpecError, did_you_m
 from sparknn_magic.looks_cli import add_looks
 from sparknn_magic.looks_cli import show_comparison as _compare  # noqa: F401 (found by its name, as all commands are)
 from sparknn_magic.looks_cli import show_preview as _preview  # noqa: F401
+from sparknn_magic.looks_cli import show_reasons as _explain  # noqa: F401
 from sparknn_magic.looks_cli import show_runs as _runs  # noqa: F401
 
 COMMANDS = (
@@ -24,6 +25,7 @@ COMMANDS = (
     "show",
     "preview",
     "compare",
+    "explain",
     "runs",
     "init",
     "schema",

@@ -1,4 +1,4 @@
-"""`sparknn preview`, `sparknn compare` and `sparknn runs` in the shell."""
+"""`sparknn preview`, `sparknn compare`, `sparknn explain` and `sparknn runs` in the shell."""
 
 import argparse
 from pathlib import Path
@@ -19,6 +19,12 @@ def add_looks(commands: Any) -> None:
         "--on", metavar="ROWS", help="labelled rows: SQL, a table or a path (default: their test rows)"
     )
     compare.add_argument("--page", metavar="FILE", help="HTML file that the comparison is written to, with its curves")
+
+    explain = commands.add_parser("explain", help="show a classifier's worst mistakes, and what they hang on")
+    explain.add_argument("model", help="the model's folder")
+    explain.add_argument("rows", nargs="?", help="labelled rows: SQL, a table or a path (default: its own test rows)")
+    explain.add_argument("--examples", metavar="N", default="6", help="show so many (default: 6)")
+    explain.add_argument("--page", metavar="FILE", help="HTML file that they are written to, with their pictures")
 
     runs = commands.add_parser("runs", help="list the runs that a run folder keeps, or show one")
     runs.add_argument("name", nargs="?", help="a run to show with its whole experiment: NAME or NAME/1a2b3c")
@@ -41,6 +47,18 @@ def show_comparison(read: argparse.Namespace) -> None:
     found = compare(read.models, read.on)
     print(found)
     _page(found, read.page)
+
+
+def show_reasons(read: argparse.Namespace) -> None:
+    """Print mistakes and what they hang on."""
+    from sparknn_magic.explaining import explain
+    from sparknn_magic.model import load
+
+    found = explain(load(read.model, register=False), read.rows, count=read.examples)
+    print(found)
+    if read.page:
+        Path(read.page).write_text(found.page(), encoding="utf-8")
+        print(f"page: {read.page}")
 
 
 def show_runs(read: argparse.Namespace) -> None:
