@@ -12,8 +12,8 @@ file, which has threshold and top-k inside, and brings the boxes back to the pic
 
 Those read the files from memory, ours reads Parquet; all run in turn, and the ratio is to the fastest of them. The
 network is centernet as it is by default, its weights drawn; the bias of its scores is set so that a picture has about
-ten objects. As README advises for such networks, a task of Spark takes 16 MB of the files. A query and its tasks take some
-tenths of a second to start, whatever the rows: with few rows (`--rows`) that is what is measured.
+ten objects. As README advises for such networks, a task of Spark takes 16 MB of the files. Starting a query and its
+tasks takes the same time for any number of rows: with few of them (`--rows`) that counts for much.
 """
 
 import argparse
