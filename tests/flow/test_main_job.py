@@ -45,6 +45,17 @@ def test_events_arrive_in_the_order_of_the_stages(trained):
     assert start["workers"] == 2
 
 
+def test_the_run_folder_keeps_how_the_run_ended(trained, home):
+    model, _ = trained
+    (run,) = sparknn_magic.runs(home / "runs")
+    assert (run.name, run.state, run.epoch, run.epochs) == ("fashion", "finished", 2, 2)
+    assert run.best == ("accuracy", model.metrics["accuracy"])
+    assert run.model == model.folder
+    assert run.size_bytes == model.meta["size_bytes"]
+    assert run.spec == model.meta["spec"]
+    assert not run.checkpoint
+
+
 def test_the_folder_holds_what_bundle_json_lists_and_nothing_else(trained):
     model, _ = trained
     meta = json.loads((model.folder / "bundle.json").read_text())
