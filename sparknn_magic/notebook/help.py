@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--checkpoint": "with --stream: folder by which it goes on where it was",
     },
     "show": {"--examples": "how many test rows to show, with what the model says of them"},
+    "explain": {"--examples": "how many rows to show, the most confident mistakes first; 6 where it is not given"},
     "preview": {
         "--rows": "rows to look at where there are more: a sample of them, which the report tells",
         "--page": "HTML file that the report is written to",
@@ -61,6 +62,7 @@ SELECT image, label FROM products_test""",
     "load": "%sparknn load models/fashion",
     "zoo": "%sparknn zoo image-classification",
     "show": "%sparknn show fashion --examples 12",
+    "explain": "%sparknn explain fashion --examples 9",
     "preview": """\
 %%sparknn preview
 task: image-classification
