@@ -1,0 +1,90 @@
+"""How well and how fast objects are learnt from nothing by the default detector: whole cells, default settings.
+
+    python -m tests.benchmarks.bench_boxes --data FOLDER     # photos
+    python -m tests.benchmarks.bench_boxes --only shelves    # scenes composed from the sample's pictures
+
+FOLDER has train.parquet and test.parquet with the columns image, boxes (x1, y1, x2, y2 in pixels) and labels. Prints
+mAP50 and mAP of the test rows, by Spark with the exported file, the seconds of the training loop with two workers of
+one core each, and how many pictures passed in it. A tenth of the training rows choose the best epoch.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+import sparknn_magic
+from tests.benchmarks.rounds import local_session
+
+CELL = """\
+task: object-detection
+data: {train: NAME_train, test: NAME_test, validation: 10%}
+preprocess: [letterbox: 320]
+model: MODEL
+train: {workers: 2, seed: SEED}
+"""
+SHELVES = CELL.replace("workers: 2", "workers: 2, epochs: EPOCHS")
+SCENES, TEST_SCENES = 2000, 200
+
+
+def photos(spark: SparkSession, folder: Path) -> str:
+    """Register the views of a folder's rows; return the cell."""
+    for split in ("train", "test"):
+        rows = spark.read.parquet(str(folder.absolute() / f"{split}.parquet"))
+        rows.createOrReplaceTempView(f"photos_{split}")
+    return CELL.replace("NAME", "photos")
+
+
+def shelves(spark: SparkSession, epochs: int) -> str:
+    """Register the views of composed scenes; return the cell, with fewer passes over these many rows."""
+    for split, rows in (("train", SCENES), ("test", TEST_SCENES)):
+        scenes = sparknn_magic.shelf_scenes(spark, rows, split=split).persist()
+        scenes.createOrReplaceTempView(f"shelves_{split}")
+    return SHELVES.replace("NAME", "shelves").replace("EPOCHS", str(epochs))
+
+
+def run(spark: SparkSession, name: str, cell: str, options: argparse.Namespace) -> None:
+    """Train the cell once for each seed and print a line."""
+    for seed in range(options.seeds):
+        epochs: list[dict[str, Any]] = []
+
+        def hear(event: dict[str, Any], heard: list[dict[str, Any]] = epochs) -> None:
+            if event["event"] == "epoch":
+                heard.append(event)
+
+        text = cell.replace("SEED", str(seed)).replace("MODEL", options.model)
+        with tempfile.TemporaryDirectory() as folder:
+            text += f"export: {folder}/model\n"
+            model = sparknn_magic.train(text, name=name, spark=spark, runs=f"{folder}/runs", on_event=hear)
+        passed = sum(e["rows_per_second"] * e["seconds"] for e in epochs)
+        minutes, metrics = model.meta["training"]["seconds"] / 60, model.metrics
+        print(
+            f"{options.model} on {name}, seed {seed}: mAP50 {metrics['map50']:.4f}, mAP {metrics['map']:.4f} on "
+            f"{metrics['rows']} test rows; {minutes:.1f} min in the loop, {len(epochs)} epochs, {passed:,.0f} pictures "
+            f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Print a line for each data set and seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder with train.parquet and test.parquet")
+    parser.add_argument("--only", choices=("photos", "shelves"))
+    parser.add_argument("--model", default="centernet")
+    parser.add_argument("--epochs", type=int, default=20, help="for the shelves, whose rows are many")
+    parser.add_argument("--seeds", type=int, default=1)
+    options = parser.parse_args()
+    spark = local_session(2)
+    if options.data is not None and options.only != "shelves":
+        run(spark, "photos", photos(spark, options.data), options)
+    if options.only != "photos":
+        run(spark, "shelves", shelves(spark, options.epochs), options)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
