@@ -80,7 +80,7 @@ def of_scenes(subject: Subject) -> str:
             continue
         _has_its_methods(body)
         _learns(body, inputs, words)
-        case = Case(words, partial(_candidates, subject, inputs), partial(scenes, inputs))
+        case = Case(words, partial(_candidates, subject, inputs), partial(scenes, inputs), unordered=True)
         _finds(case)
         cases.append(case)
     must(len(cases) >= 2, "it refuses pictures of 64x96 and 72x56 pixels, colour and grey.")
