@@ -253,7 +253,7 @@ class Model:
         inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self._input_columns(rows, None)]
         # Limited before the model runs: after it, Spark would score all rows to show these.
         few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count)))
-        found = self.task.examples(few, self.meta)
+        found = self.task.examples(few, prepared_meta(self.meta))
         if found is None:
             raise SpecError(f"{self.name}: rows of the task {self.meta['task']} have no labels to look at.")
         return found

@@ -44,6 +44,11 @@ def test_the_rows_of_every_split_went_through_the_steps(model, spark):
     assert all(name == name.lower() for name in model.classes)
 
 
+def test_examples_and_explained_mistakes_have_each_step_once(model):
+    assert model.examples(3).title.startswith("3 labelled rows")
+    assert sparknn_magic.explain(model, count=3).html.count("<figure>") == 3
+
+
 def test_a_prediction_keeps_all_rows_and_says_what_it_leaves_out(model, spark):
     with pytest.warns(UserWarning, match="keeps all rows") as caught:
         scored = model.predict("SELECT id, image FROM products_test")
