@@ -9,6 +9,7 @@ from sparknn_magic import registry
 from sparknn_magic.cli import main
 from sparknn_magic.errors import PluginError, UnknownName
 from sparknn_magic.testing import check_plugin
+from sparknn_magic.testing.modules import CLOSE, Case, pairs
 from tests.broken_plugins import architectures, detectors, general, layers, others, preprocessors, texts, training
 
 KINDS = ["layer", "preprocessor", "tokenizer", "augmentation", "loss", "optimizer", "schedule", "sample", "task"]
@@ -72,6 +73,18 @@ def test_every_built_in_architecture_keeps_to_its_contract(name):
 def test_a_broken_plugin_fails_with_the_sentence_that_names_its_fault(plugin, sentence):
     with pytest.raises(PluginError, match=re.escape(sentence)):
         check_plugin(plugin)
+
+
+def test_candidates_are_a_set_whose_members_must_all_be_there():
+    here = torch.tensor([[[0.0, 1.0], [5.0, 5.0], [9.0, 2.0]]])
+    case = Case("sets", torch.nn.Identity, dict, unordered=True)
+
+    def same(there):
+        return all(torch.allclose(a, b, atol=CLOSE, rtol=CLOSE) for a, b in pairs(case, here, there))
+
+    assert same(here[:, [2, 0, 1]] + 1e-4)
+    assert not same(here[:, [2, 0, 0]])  # one is missing
+    assert not same(torch.cat([here[:, :2], here[:, 2:] + 0.1], 1))  # one is another
 
 
 def test_a_step_that_takes_long_for_a_long_text_is_named(monkeypatch):
