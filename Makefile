@@ -25,8 +25,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m sparknn_magic.java >/dev/null 2>&1 || $(PIP) -e '.[train,java]'
 	@$(BIN)/sparknn demo
 
+# Two processes: each has a Spark session of its own, and they share two cores.
+# The order stays that of the folders: the long tutorials are then begun in the middle, not at the end.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

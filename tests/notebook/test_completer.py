@@ -76,8 +76,8 @@ def test_a_kernel_completes_in_a_cell_of_many_lines_and_imports_neither_torch_no
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # py4j's sockets
 def test_a_session_s_tables_views_and_columns_are_offered_and_no_job_runs(spark):
-    spark.sql("SELECT 1 AS id, 'a' AS colour, 2.0 AS price").createOrReplaceTempView("completed_view")
-    names = {"held": spark.table("completed_view").select("price")}
+    spark.sql("SELECT 1 AS id, 'a' AS colour, 2.0 AS price").createOrReplaceTempView("zz_view")
+    names = {"zz_held": spark.table("zz_view").select("price")}
     catalog, status = SparkCatalog(wait=30, kept=60), spark.sparkContext.statusTracker()
     jobs = status.getJobIdsForGroup(None)
 
@@ -85,18 +85,18 @@ def test_a_session_s_tables_views_and_columns_are_offered_and_no_job_runs(spark)
         cell = f"%%sparknn train m\ntask: vector-classification\ndata:\n  train: {body}"
         return complete(cell, len(cell), names, catalog).texts
 
-    assert offered("completed_") == ("completed_view",)
-    assert offered("he") == ("held",)
-    assert offered("completed_view\n  label: ") == ("id", "colour", "price")
-    assert offered("held\n  label: ") == ("price",)
-    assert offered("SELECT * FROM comp") == ("completed_view",)
-    assert offered("SELECT price AS p, colour FROM completed_view\n  label: ") == ("p", "colour")
+    assert offered("zz_v") == ("zz_view",)
+    assert offered("zz_h") == ("zz_held",)
+    assert offered("zz_view\n  label: ") == ("id", "colour", "price")
+    assert offered("zz_held\n  label: ") == ("price",)
+    assert offered("SELECT * FROM zz_v") == ("zz_view",)
+    assert offered("SELECT price AS p, colour FROM zz_view\n  label: ") == ("p", "colour")
     assert offered("SELECT 1 FROM no_such_view\n  label: no") == ()
     assert status.getJobIdsForGroup(None) == jobs
     started = time.monotonic()
-    offered("completed_view\n  label: ")
+    offered("zz_view\n  label: ")
     assert time.monotonic() - started < QUICK
-    spark.catalog.dropTempView("completed_view")
+    spark.catalog.dropTempView("zz_view")
 
 
 class Slow:
