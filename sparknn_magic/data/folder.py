@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from typing import Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from sparknn_magic import cluster
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.data.columns import rows_error
 from sparknn_magic.data.plan import RowsPlan
+from sparknn_magic.data.shards import DROPPED
 from sparknn_magic.data.sources import SPARK_ERRORS, escape_glob
+from sparknn_magic.data.splits import SPLITS
 from sparknn_magic.data.store import read_text, write_text
 from sparknn_magic.spec.experiment import Experiment
 
@@ -60,6 +63,30 @@ def read_shards(spark: SparkSession, uri: str, schema: str) -> DataFrame:
     return spark.read.schema(schema).parquet(escape_glob(uri))
 
 
+def in_tasks(plan: RowsPlan, rows: DataFrame, tasks: int, partitions: int) -> DataFrame:
+    """Return the rows in as many partitions as are worth it: one small file, say, one core would prepare alone.
+
+    `tasks` are what the work is worth, `partitions` what the rows have by themselves.
+    """
+    if tasks > partitions:
+        tasks = min(tasks, cluster.slots(plan.spark) or 1)
+    return rows.repartition(tasks, "row") if tasks > partitions else rows
+
+
+def kept_and_dropped(
+    experiment: Experiment, before: Mapping[str, int], counted: Sequence[Any]
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Add up what is left of training and validation rows, and what was dropped by reason.
+
+    `counted` are rows of shards with `split`, `error` and their number `n`; `before` is what there was of each split.
+    Raises: DataError where a split had rows and none is left.
+    """
+    rows = {name: sum(r.n for r in counted if r.split == SPLITS[name]) for name in ("train", "validation")}
+    dropped = reasons((r.error, r.n) for r in counted if r.split == DROPPED)
+    _check_left(experiment, before, rows, dropped)
+    return rows, dropped
+
+
 def reasons(counted: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
     """Add up dropped rows by their reason, sorted: [{"reason": ..., "rows": ...}]."""
     found: dict[str, int] = {}
@@ -68,7 +95,7 @@ def reasons(counted: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
     return [{"reason": reason, "rows": rows} for reason, rows in sorted(found.items())]
 
 
-def check_left(
+def _check_left(
     experiment: Experiment, before: Mapping[str, int], rows: Mapping[str, int], dropped: list[dict[str, Any]]
 ) -> None:
     """Raise DataError where a split had rows and has none after unusable ones were dropped."""

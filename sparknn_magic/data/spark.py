@@ -15,13 +15,13 @@ from pyspark.sql import functions as F
 
 from sparknn_magic import cluster
 from sparknn_magic.data import look
-from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
+from sparknn_magic.data.folder import in_tasks, kept_and_dropped, make_or_find, read_shards, spark_says
 from sparknn_magic.data.job import PrepareJob
 from sparknn_magic.data.look import Inspected
 from sparknn_magic.data.plan import PicturePlan, Plan, plan
 from sparknn_magic.data.shards import DROPPED, SHARDS, shard_batches
 from sparknn_magic.data.sources import BOX_COLUMNS, FOLDER_COLUMNS
-from sparknn_magic.data.splits import SPLITS, TEST, TRAIN, VALIDATION
+from sparknn_magic.data.splits import TEST, TRAIN, VALIDATION
 from sparknn_magic.plugin import DetectionInputs, ImageInputs
 
 __all__ = [
@@ -113,10 +113,7 @@ def _write(plan: Plan, found: Inspected, uri: str) -> None:
 def spread(plan: PicturePlan, seconds: float, partitions: int) -> DataFrame:
     """Return the rows that are to be prepared, in enough tasks for a work of so many seconds on one core."""
     rows = plan.rows.where(F.col("split") != TEST)
-    tasks = int(seconds / TASK_SECONDS)
-    if tasks > partitions:  # one small file, say, that one core would decode alone
-        tasks = min(tasks, cluster.slots(plan.spark) or 1)
-    return rows.repartition(tasks, "row") if tasks > partitions else rows
+    return in_tasks(plan, rows, int(seconds / TASK_SECONDS), partitions)
 
 
 def _summarize(plan: Plan, found: Inspected, uri: str) -> dict[str, Any]:
@@ -127,9 +124,7 @@ def _summarize(plan: Plan, found: Inspected, uri: str) -> dict[str, Any]:
         .agg(F.count(F.lit(1)).alias("n"), *sums_of_pixels(found.inputs.channels))
         .collect()
     )
-    rows = {name: sum(r.n for r in counted if r.split == SPLITS[name]) for name in ("train", "validation")}
-    dropped = reasons((r.error, r.n) for r in counted if r.split == DROPPED)
-    check_left(plan.experiment, found.rows, rows, dropped)
+    rows, dropped = kept_and_dropped(plan.experiment, found.rows, counted)
     training = [r for r in counted if r.split == TRAIN]
     return {
         "inputs": asdict(found.inputs),

@@ -18,10 +18,10 @@ from sparknn_magic.data.boxes.job import BoxJob
 from sparknn_magic.data.boxes.look import Inspected, notes
 from sparknn_magic.data.boxes.plan import BoxPlan, plan
 from sparknn_magic.data.boxes.shards import SHARDS, shard_batches
-from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
+from sparknn_magic.data.folder import kept_and_dropped, make_or_find, read_shards, spark_says
 from sparknn_magic.data.shards import DROPPED
 from sparknn_magic.data.spark import pixel_statistics, spread, sums_of_pixels, with_larger_tasks
-from sparknn_magic.data.splits import SPLITS, TRAIN
+from sparknn_magic.data.splits import TRAIN
 from sparknn_magic.plugin import DetectionInputs
 
 __all__ = ["BoxPlan", "BoxPrepared", "Inspected", "details", "inspect", "plan", "prepare", "sample_rows"]
@@ -121,9 +121,7 @@ def _summarize(plan: BoxPlan, found: Inspected, uri: str) -> dict[str, Any]:
         .collect()
     )
     kept = [r for r in counted if r.split != DROPPED]
-    rows = {name: sum(r.n for r in kept if r.split == SPLITS[name]) for name in ("train", "validation")}
-    dropped = reasons((r.error, r.n) for r in counted if r.split == DROPPED)
-    check_left(plan.experiment, found.rows, rows, dropped)
+    rows, dropped = kept_and_dropped(plan.experiment, found.rows, counted)
     # As they are in the shards: some pictures have a good header and cannot be decoded.
     boxes = replace(found.boxes, boxes=sum(r.boxes for r in kept), background=sum(r.background for r in kept))
     return {

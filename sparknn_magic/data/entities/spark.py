@@ -17,16 +17,15 @@ from sparknn_magic.data.columns import rows_error
 from sparknn_magic.data.entities.job import EntityJob
 from sparknn_magic.data.entities.plan import EntityPlan, plan
 from sparknn_magic.data.entities.shards import SCHEMA, shard_batches, tag_counts
-from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
+from sparknn_magic.data.folder import kept_and_dropped, make_or_find, read_shards, spark_says
 from sparknn_magic.data.look import MAX_CLASSES, check_splits
 from sparknn_magic.data.shards import DROPPED
-from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
+from sparknn_magic.data.splits import TEST, TRAIN
 from sparknn_magic.data.text.look import Inspected, count_rows, make_tokenizer
 from sparknn_magic.data.text.look import details as text_details
 from sparknn_magic.data.text.spans import labels_of, tags_of
-from sparknn_magic.data.text.spark import Prepared, spread
+from sparknn_magic.data.text.spark import Prepared, fields_of, spread
 from sparknn_magic.data.text.tokenizing import text_inputs
-from sparknn_magic.plugin import TextInputs
 
 __all__ = ["EntityPlan", "EntityPrepared", "Inspected", "details", "inspect", "plan", "prepare", "sample_rows"]
 
@@ -121,20 +120,7 @@ def prepare(plan: EntityPlan, folder: str, *, fresh: bool = False) -> EntityPrep
 
     with spark_says(plan.experiment):
         uri, meta, reused = make_or_find(plan, folder, SCHEMA, make, fresh=fresh)
-    return EntityPrepared(
-        uri=uri,
-        shards=meta["shards"],
-        inputs=TextInputs(**meta["inputs"]),
-        classes=tuple(meta["classes"]),
-        tokenizer=meta["tokenizer"],
-        quantiles=tuple(meta["quantiles"]),
-        cut=meta["cut"],
-        rows=meta["rows"],
-        dropped=meta["dropped"],
-        class_rows=meta["class_rows"],
-        plan=plan,
-        reused=reused,
-    )
+    return EntityPrepared(**fields_of(plan, uri, meta), reused=reused)
 
 
 def _write(plan: EntityPlan, rows: DataFrame, found: Inspected, uri: str) -> None:
@@ -155,9 +141,7 @@ def _summarize(plan: EntityPlan, found: Inspected, uri: str) -> dict[str, Any]:
         F.count(F.lit(1)).alias("n"), F.count(F.when(F.col("cut"), 1)).alias("cut")
     )
     seen = counted.collect()
-    rows = {name: sum(r.n for r in seen if r.split == SPLITS[name]) for name in ("train", "validation")}
-    dropped = reasons((r.error, r.n) for r in seen if r.split == DROPPED)
-    check_left(plan.experiment, found.rows, rows, dropped)
+    rows, dropped = kept_and_dropped(plan.experiment, found.rows, seen)
     return {
         "inputs": asdict(found.inputs),
         "classes": list(found.classes),

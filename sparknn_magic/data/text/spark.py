@@ -13,10 +13,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparknn_magic import cluster
-from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
+from sparknn_magic.data.folder import in_tasks, kept_and_dropped, make_or_find, read_shards, spark_says
 from sparknn_magic.data.shards import DROPPED
-from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
+from sparknn_magic.data.splits import TEST, TRAIN
 from sparknn_magic.data.text.job import TextJob
 from sparknn_magic.data.text.look import Inspected, details, looked
 from sparknn_magic.data.text.plan import TextPlan, plan
@@ -83,20 +82,24 @@ def prepare(plan: TextPlan, folder: str, *, fresh: bool = False) -> Prepared:
 
     with spark_says(plan.experiment):
         uri, meta, reused = make_or_find(plan, folder, schema, make, fresh=fresh)
-    return Prepared(
-        uri=uri,
-        shards=meta["shards"],
-        inputs=TextInputs(**meta["inputs"]),
-        classes=tuple(meta["classes"]),
-        tokenizer=meta["tokenizer"],
-        quantiles=tuple(meta["quantiles"]),
-        cut=meta["cut"],
-        rows=meta["rows"],
-        dropped=meta["dropped"],
-        class_rows=meta["class_rows"],
-        plan=plan,
-        reused=reused,
-    )
+    return Prepared(**fields_of(plan, uri, meta), reused=reused)
+
+
+def fields_of(plan: TextPlan, uri: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what `Prepared` has of rows whose meta.json this is."""
+    return {
+        "uri": uri,
+        "shards": meta["shards"],
+        "inputs": TextInputs(**meta["inputs"]),
+        "classes": tuple(meta["classes"]),
+        "tokenizer": meta["tokenizer"],
+        "quantiles": tuple(meta["quantiles"]),
+        "cut": meta["cut"],
+        "rows": meta["rows"],
+        "dropped": meta["dropped"],
+        "class_rows": meta["class_rows"],
+        "plan": plan,
+    }
 
 
 def _write(plan: TextPlan, rows: DataFrame, found: Inspected, uri: str, schema: str) -> None:
@@ -118,11 +121,8 @@ def _write(plan: TextPlan, rows: DataFrame, found: Inspected, uri: str, schema: 
 
 
 def spread(plan: TextPlan, rows: DataFrame, found: Inspected) -> DataFrame:
-    """Return the rows in as many partitions as are worth it: one small file, say, one core would prepare alone."""
-    tasks = sum(found.rows.values()) // TASK_ROWS
-    if tasks > found.partitions:
-        tasks = min(tasks, cluster.slots(plan.spark) or 1)
-    return rows.repartition(tasks, "row") if tasks > found.partitions else rows
+    """Return the rows in as many partitions as are worth it."""
+    return in_tasks(plan, rows, sum(found.rows.values()) // TASK_ROWS, found.partitions)
 
 
 def _summarize(plan: TextPlan, found: Inspected, uri: str, schema: str) -> dict[str, Any]:
@@ -131,9 +131,7 @@ def _summarize(plan: TextPlan, found: Inspected, uri: str, schema: str) -> dict[
     keys = ["split", "error"] if plan.multilabel else ["split", "error", "label"]
     counted = shards.groupBy(*keys).agg(F.count(F.lit(1)).alias("n"), F.count(F.when(F.col("cut"), 1)).alias("cut"))
     seen = counted.collect()
-    rows = {name: sum(r.n for r in seen if r.split == SPLITS[name]) for name in ("train", "validation")}
-    dropped = reasons((r.error, r.n) for r in seen if r.split == DROPPED)
-    check_left(plan.experiment, found.rows, rows, dropped)
+    rows, dropped = kept_and_dropped(plan.experiment, found.rows, seen)
     if plan.multilabel:
         by_class = _class_rows(plan, found)
     else:

@@ -13,10 +13,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparknn_magic import cluster
-from sparknn_magic.data.folder import check_left, make_or_find, read_shards, reasons, spark_says
+from sparknn_magic.data.folder import in_tasks, kept_and_dropped, make_or_find, read_shards, spark_says
 from sparknn_magic.data.shards import DROPPED
-from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
+from sparknn_magic.data.splits import TEST, TRAIN
 from sparknn_magic.data.vectors.job import Feature, FittedStep, VectorJob, number_names, plain_steps, read_steps
 from sparknn_magic.data.vectors.look import Inspected, looked, required_categories
 from sparknn_magic.data.vectors.plan import VectorPlan, plan
@@ -155,20 +154,14 @@ def _write(plan: VectorPlan, rows: DataFrame, found: Inspected, uri: str, schema
 
     rows = rows.where(F.col("split") != TEST)
     tasks = sum(found.rows.values()) * sum(job.inputs) // TASK_NUMBERS
-    if tasks > found.partitions:  # one small file, say, that one core would prepare alone
-        tasks = min(tasks, cluster.slots(plan.spark) or 1)
-    if tasks > found.partitions:
-        rows = rows.repartition(tasks, "row")
-    rows.mapInArrow(shard, schema).write.mode("overwrite").parquet(uri)
+    in_tasks(plan, rows, tasks, found.partitions).mapInArrow(shard, schema).write.mode("overwrite").parquet(uri)
 
 
 def _summarize(plan: VectorPlan, found: Inspected, uri: str, schema: str) -> dict[str, Any]:
     """Count the shards' rows."""
     keys = ["split", "error"] if plan.regression else ["split", "error", "label"]
     counted = read_shards(plan.spark, uri, schema).groupBy(*keys).agg(F.count(F.lit(1)).alias("n")).collect()
-    rows = {name: sum(r.n for r in counted if r.split == SPLITS[name]) for name in ("train", "validation")}
-    dropped = reasons((r.error, r.n) for r in counted if r.split == DROPPED)
-    check_left(plan.experiment, found.rows, rows, dropped)
+    rows, dropped = kept_and_dropped(plan.experiment, found.rows, counted)
     by_class = {} if plan.regression else {r.label: r.n for r in counted if r.split == TRAIN}
     return {
         "features": [asdict(f) for f in found.features],

@@ -15,7 +15,7 @@ DEFAULTS: dict[str, Any] = {
     ],
     "train": {
         "epochs": 120,
-        "batch_size": 8,
+        "batch_size": 4,
         "optimizer": {"adamw": {"lr": 2e-3, "weight_decay": 0.05}},
         "schedule": {"one_cycle": {"pct_start": 0.15}},
         "ema": 0.995,
