@@ -14,7 +14,7 @@ DEFAULTS: dict[str, Any] = {
         {"color_jitter": {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.0}},
     ],
     "train": {
-        "epochs": 120,
+        "epochs": 100,
         "batch_size": 4,
         "optimizer": {"adamw": {"lr": 2e-3, "weight_decay": 0.05}},
         "schedule": {"one_cycle": {"pct_start": 0.15}},
