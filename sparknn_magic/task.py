@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Task(ABC):
     """One kind of problem."""
 
+    # The keys under `data` that name columns of its rows, and in words what such a column holds; none: not told. For
+    # the words that the built-in tasks use, `%sparknn new` finds columns of a fitting type.
+    roles: Mapping[str, str] = {}
     default_loss: str = ""  # the loss of a cell that names none
     own_loss: bool = False  # the architectures bring their loss: a cell names none
     # What a cell of this task has where it says nothing, as it would write it: {"train": {"batch_size": 16}}.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.shipping import described_part
@@ -29,6 +29,7 @@ EXAMPLES = 12  # right and wrong ones each, in the report
 class ImageClassification(Task):
     """One picture -> struct<label, score, probabilities[classes], error>; columns `image` and `label`."""
 
+    roles: ClassVar = {"image": "a picture", "label": "a class"}
     default_loss = "cross_entropy"
     watch = "validation_accuracy"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.shipping import described_part
@@ -38,6 +38,7 @@ class ObjectDetection(Task):
     (array<string>). Boxes of found objects are in pixels of the picture as it came, whatever the steps made of it.
     """
 
+    roles: ClassVar = {"image": "a picture", "boxes": "boxes", "labels": "the boxes' classes"}
     features = False
     own_loss = True
     defaults = DEFAULTS

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.errors import ExportError, PluginError, SpecError
 from sparknn_magic.plugin import Part, Target, task
@@ -51,6 +51,7 @@ class TextEmbedding(Task):
     reason; `embed` gives MLlib vectors of what the network pools, before they are brought to length 1.
     """
 
+    roles: ClassVar = {"text": "a text"}
     tokenizes = True
     strings = True
     trains = False
