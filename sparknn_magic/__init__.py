@@ -12,6 +12,7 @@ _NAMES = {
     "dry_run": "sparknn_magic.run",
     "lr_find": "sparknn_magic.lr_finder",
     "explain": "sparknn_magic.explaining",
+    "look": "sparknn_magic.looking",
     "preview": "sparknn_magic.previewing",
     "compare": "sparknn_magic.comparing",
     "runs": "sparknn_magic.kept_runs",
@@ -30,6 +31,7 @@ __all__ = [
     "explain",
     "load",
     "load_ipython_extension",
+    "look",
     "lr_find",
     "preview",
     "runs",
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from sparknn_magic.errors import SparkNNError
     from sparknn_magic.explaining import explain
     from sparknn_magic.kept_runs import runs
+    from sparknn_magic.looking import look
     from sparknn_magic.lr_finder import lr_find
     from sparknn_magic.model import Model, load
     from sparknn_magic.previewing import preview

@@ -79,6 +79,8 @@ def parser() -> Parser:
     predict.add_argument("--into", required=True, help="folder that the scored rows are written to, as Parquet")
     predict.add_argument("--mode", default="permissive", help="permissive, dropmalformed or failfast")
     predict.add_argument("--column", help="the input column (default: the one that the model was trained on)")
+    predict.add_argument("--show", metavar="N", help="print so many of the first rows, 0 to 100, with the predictions")
+    predict.add_argument("--page", metavar="FILE", help="HTML file that these are written to, with their pictures")
     predict.add_argument("--overwrite", action="store_true", help="replace what is in the --into folder")
     predict.add_argument("--stream", action="store_true", help="score rows as they arrive, until it is interrupted")
     predict.add_argument("--once", action="store_true", help="with --stream: end when what is there now is scored")
@@ -205,19 +207,23 @@ def _predict(read: argparse.Namespace) -> None:
     from pyspark.errors import AnalysisException
 
     from sparknn_magic.causes import spark_cause
+    from sparknn_magic.looks_cli import show_first
 
-    scored = _load(read.model).predict(read.rows, column=read.column, mode=read.mode)
+    first, model = show_first(read), _load(read.model)
+    scored = model.predict(read.rows, column=read.column, mode=read.mode)
     try:
         scored.write.mode("overwrite" if read.overwrite else "error").parquet(read.into)
     except AnalysisException as error:
         hint = "--overwrite replaces it." if error.getCondition() == "PATH_ALREADY_EXISTS" else None
         raise SpecError(spark_cause(error), hint=hint) from error
     print(f"{scored.sparkSession.read.parquet(read.into).count():,} rows in {read.into}")
+    first(model)
 
 
 def _stream(read: argparse.Namespace) -> None:
-    if read.overwrite:
-        raise SpecError("a --stream goes on where it was; --overwrite is for rows that are all there.")
+    for word in ("overwrite", "show", "page"):
+        if getattr(read, word):
+            raise SpecError(f"a --stream goes on where it was; --{word} is for rows that are all there.")
     folder = read.into if "://" in read.into else str(Path(read.into).absolute())
     asked = {"column": read.column, "mode": read.mode, "checkpoint": read.checkpoint, "once": read.once}
     found = _load(read.model).stream(read.rows, folder, **asked)

@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "predict": {
         "--into": "variable and view of the scored rows; with --stream the table that they are added to",
+        "--show": "first rows to show with their pictures or texts, 0 to 100 (default: 5 as a plain table)",
         "--mode": "rows that cannot be scored: permissive (default: a null and the reason), dropmalformed or failfast",
         "--column": "the input column (default: the one that the model was trained on)",
         "--stream": "score the rows that arrive later too",
@@ -54,7 +55,7 @@ task: image-classification
 data: {train: products}
 model: resnet9""",
     "predict": """\
-%%sparknn predict fashion --into scored
+%%sparknn predict fashion --into scored --show 12
 SELECT id, image FROM products_new""",
     "evaluate": """\
 %%sparknn evaluate fashion

@@ -39,13 +39,13 @@ COMMANDS = {
         body="yes",
     ),
     "predict": Command(
-        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+        "%%sparknn predict NAME --into VAR [--show N] [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
         " [--stream [--once] [--checkpoint FOLDER]]",
         "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path; with --stream those that "
         "arrive later too, into a table (--into TABLE)",
         (1, 1),
         flags=("--stream", "--once"),
-        options=("--into", "--mode", "--column", "--checkpoint"),
+        options=("--into", "--show", "--mode", "--column", "--checkpoint"),
         body="yes",
     ),
     "evaluate": Command(

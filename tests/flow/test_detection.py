@@ -125,6 +125,13 @@ def test_bad_pictures_have_their_reason_and_streams_are_scored_too(spark, scenes
     assert [(row.id, row.prediction) for row in by_sql] == [(row.id, row.prediction) for row in expected]
 
 
+def test_a_look_draws_boxes_on_the_pictures(spark, scenes, shapes):
+    found = sparknn_magic.look(shapes, scenes[1].select("id", "image"), count=4)
+    assert re.search(r"^picture 4 \(id \d+\): (nothing found|\d objects?: )", found.text, re.M)
+    assert found.html.count("<svg") == 4
+    assert re.search(r"(brick|leaf) \d+%", found.html)
+
+
 def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
     again = shapes.evaluate(scenes[1])
     assert again["map"] == pytest.approx(shapes.metrics["map"])

@@ -59,7 +59,7 @@ def test_usage_lists_every_command():
 
 TRAIN = "Usage: %%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]"
 PREDICT = (
-    "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+    "Usage: %%sparknn predict NAME --into VAR [--show N] [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
     " [--stream [--once] [--checkpoint FOLDER]]"
 )
 LISTED = f"Commands: {', '.join(COMMANDS)}."
