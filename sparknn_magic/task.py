@@ -5,7 +5,7 @@ of the rooms, or brings its own. Standard library only; the rooms are imported b
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.errors import SpecError
@@ -59,9 +59,10 @@ class Task(ABC):
         """Return what a dry run says of the rows beside columns and steps: lines `name, text`."""
         return []
 
-    def preview(self, plan: Any, most: int | None) -> "Findings":
+    def preview(self, plan: Any, most: int | None, say: Callable[[str], None]) -> "Findings":
         """Return what is found of the rows before training; `most` is how many are looked at, None: the task's own.
 
+        `say` hears what is being done now, in a few words: "counting rows".
         Raises: SpecError where the task has no preview.
         """
         raise SpecError(f"the task {plan.experiment.task} has no preview; --dry-run looks at its rows.")

@@ -9,11 +9,12 @@ be near too.
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.preview.findings import Copies
 from sparknn_magic.data.preview.rows import HELD_OUT, by_split
+from sparknn_magic.data.splits import SPLITS
 
 BITS = 3  # in which the hashes of like pictures may differ
 BANDS, WIDTH = 4, 16
@@ -30,7 +31,7 @@ class Near:
 
 
 def find_near(seen: DataFrame, examples: int) -> Near:
-    """Look for like pictures in rows with split, key, hash and down; name some pairs that are not equal. Three jobs."""
+    """Look for like pictures in rows with split, key, hash and down; name some that are not equal. Two queries."""
     each = (
         seen.where("hash IS NOT NULL")
         .groupBy(F.struct("hash", "down").alias("id"))
@@ -50,23 +51,29 @@ def find_near(seen: DataFrame, examples: int) -> Near:
 
 
 def _pairs(each: DataFrame) -> DataFrame:
-    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: a, b, bits."""
+    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: a, b, bits.
+
+    a and b are structs of id, key and train.
+    """
     runs = [F.shiftrightunsigned("id.hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
-    bands = each.select("id", F.posexplode(F.array(*runs)).alias("band", "run"))
-    shared = bands.groupBy("band", "run").agg(F.count(F.lit(1)).alias("hashes")).where(F.col("hashes") > 1)
-    used = bands.join(shared.where(F.col("hashes") <= CROWD), ["band", "run"]).select("band", "run", "id")
-    a, b = used.withColumnRenamed("id", "a"), used.withColumnRenamed("id", "b")
-    both = a.join(b, ["band", "run"]).where("a < b").select("a", "b").distinct()
-    across, down = (F.bit_count(F.col(f"a.{name}").bitwiseXOR(F.col(f"b.{name}"))) for name in ("hash", "down"))
-    return both.where((across <= BITS) & (down <= BITS)).withColumn("bits", across + down)
+    one = F.struct("id", "key", "train").alias("one")
+    bands = each.select(one, F.posexplode(F.array(*runs)).alias("band", "run"))
+    sharing = F.count(F.lit(1)).over(Window.partitionBy("band", "run")).alias("sharing")
+    used = bands.select("band", "run", "one", sharing).where(f"sharing BETWEEN 2 AND {CROWD}")
+    lists = used.groupBy("band", "run").agg(F.collect_list("one").alias("all"))  # where the window has put the rows
+    both = lists.select(F.explode("all").alias("a"), "all").select("a", F.explode("all").alias("b"))
+    across, down = (F.bit_count(F.col(f"a.id.{name}").bitwiseXOR(F.col(f"b.id.{name}"))) for name in ("hash", "down"))
+    like = both.where("a.id < b.id").where((across <= BITS) & (down <= BITS))
+    return like.withColumn("bits", across + down).distinct()  # they may share more than one run
 
 
 def _counts(each: DataFrame, pairs: DataFrame) -> Any:
     """Return groups (hashes with more than one row, or with a neighbour), their rows, and the leaked ones by split."""
-    ways = pairs.select("a", "b").unionAll(pairs.select(F.col("b").alias("a"), F.col("a").alias("b")))
-    other = each.select(F.col("id").alias("b"), F.col("train").alias("near_train"))
-    near = ways.join(other, "b").groupBy("a").agg(F.sum("near_train").alias("near_train"))
-    whole = each.join(near.withColumnRenamed("a", "id"), "id", "left")
+    sides = (("a", "b"), ("b", "a"))
+    near = [pairs.select(F.col(f"{x}.id").alias("id"), F.col(f"{y}.train").alias("near_train")) for x, y in sides]
+    added = each.unionByName(near[0].unionAll(near[1]), allowMissingColumns=True)
+    sums = [F.sum(name).alias(name) for name in ("n", *SPLITS, "near_train")]  # without a neighbour the last is null
+    whole = added.groupBy("id").agg(*sums)
     alike = (F.col("n") > 1) | F.col("near_train").isNotNull()
     taught = (F.col("train") > 0) | (F.coalesce("near_train", F.lit(0)) > 0)
     return whole.agg(
@@ -79,7 +86,5 @@ def _counts(each: DataFrame, pairs: DataFrame) -> Any:
 def _chosen(each: DataFrame, pairs: DataFrame, many: int) -> list[Any]:
     """Return keys of some pairs that look alike and are not equal, those first that differ least: key, other, bits."""
     equal = each.where(F.col("key") != F.col("other")).select("key", "other", F.lit(0).alias("bits"))
-    of_a = each.select(F.col("id").alias("a"), "key")
-    of_b = each.select(F.col("id").alias("b"), F.col("key").alias("other"))
-    unequal = pairs.join(of_a, "a").join(of_b, "b").select("key", "other", "bits")
+    unequal = pairs.select("a.key", F.col("b.key").alias("other"), "bits")
     return equal.unionAll(unequal).orderBy("bits", "key").limit(many).collect()

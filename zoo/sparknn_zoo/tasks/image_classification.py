@@ -1,6 +1,6 @@
 """The task `image-classification`: one picture in, one of K classes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,11 +47,11 @@ class ImageClassification(Task):
 
         return inspect(plan)
 
-    def preview(self, plan: "Plan", most: int | None) -> "Findings":
+    def preview(self, plan: "Plan", most: int | None, say: Callable[[str], None]) -> "Findings":
         """Look at classes, sizes, formats, copies and broken pictures, and bring a few pictures."""
         from sparknn_magic.data.preview.pictures import look
 
-        return look(plan, most, self.inspect)
+        return look(plan, most, self.inspect, say)
 
     def prepare(self, plan: "Plan", folder: str, *, fresh: bool) -> "Prepared":
         """Write uint8[height, width, channels] and class numbers as Parquet, or find them again."""
