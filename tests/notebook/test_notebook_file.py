@@ -1,5 +1,7 @@
 """Notebooks run in real kernels: what a saved notebook holds, and what an interrupt leaves behind."""
 
+import os
+import re
 import time
 from pathlib import Path
 
@@ -30,7 +32,10 @@ def saved(home):
         "%sparknn evaluate fashion",
         "fashion",
     ]
-    nbformat.write(execute(cells, home, allow_errors=True), home / "saved.ipynb")
+    (home / "person").mkdir()
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # matplotlib's list of fonts is there
+    env = {"HOME": str(home / "person"), "XDG_CACHE_HOME": cache}
+    nbformat.write(execute(cells, home, allow_errors=True, env=env), home / "saved.ipynb")
     return [cell.outputs for cell in nbformat.read(home / "saved.ipynb", as_version=4).cells]
 
 
@@ -70,9 +75,27 @@ def test_every_other_result_has_html_and_text_too(saved):
         assert sorted(shown.data) == ["text/html", "text/plain"]
 
 
-def test_a_bad_cell_stops_nbclient(tmp_path):
+def test_no_thread_prints_anything_and_no_widget_is_kept(saved, home):
+    assert [output for outputs in saved for output in outputs if output.output_type == "stream"] == []
+    assert "widgets" not in nbformat.read(home / "saved.ipynb", as_version=4).metadata
+
+
+def test_files_are_written_to_the_run_and_the_models_folder_and_none_to_the_persons_home(saved, home):
+    assert [path for path in (home / "person").rglob("*") if path.is_file()] == []
+    own = {"person", "saved.ipynb", "ipython", "runtime", "config", "spark-warehouse"}  # this test's, Jupyter's, Spark's
+    assert {path.name for path in home.iterdir()} - own == {"models", "sparknn_runs"}
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_as_readme_says_it_is_loaded_at_its_first_use_and_a_bad_cell_stops_nbclient(tmp_path):
+    (setting,) = re.findall(r"`(c\.MagicsManager\.lazy_magics = [^`]+)`", README.read_text())
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_config.py").write_text(f"c = get_config()\n{setting}\n")
     with pytest.raises(CellExecutionError) as caught:
-        execute(["%load_ext sparknn_magic", TYPO, "print('never')"], tmp_path)
+        execute([TYPO, "print('never')"], tmp_path)
     assert caught.value.ename == "UnknownName"
     assert caught.value.evalue.startswith("line 3, column 8: there is no architecture named 'resnet81'.")
 
@@ -108,6 +131,9 @@ def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_o
             assert "failed" not in text
         running.manager.interrupt_kernel()
         assert running.wait(again, seconds=10)["ename"] == "Interrupted"
+        below = set(descendants(running.process))
+    assert len(below) > 1  # Spark, and its daemon of Python workers
+    assert until(lambda: not any(map(lives, below)), 20)
 
 
 def test_an_interrupt_of_a_prediction_ends_its_job_too(saved, home):
@@ -156,6 +182,14 @@ def computing(process: int, seconds: float) -> set[int]:
     before = {pid: cpu_time(pid) for pid, command in descendants(process).items() if "pyspark.daemon" in command}
     time.sleep(seconds)
     return {pid for pid, ticks in before.items() if ticks is not None and (cpu_time(pid) or 0) > ticks}
+
+
+def lives(process: int) -> bool:
+    """Return whether there is a process of this id that has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def cpu_time(process: int) -> int | None:
