@@ -68,7 +68,7 @@ def _names(command: str, known: Command, given: Sequence[str], names: Mapping[st
     if command == "zoo":
         kinds = [registry.plural(kind) for kind in registry.GROUPS]
         return [*(Offer(name, "task") for name in registry.names("task")), *(Offer(kind, "kind") for kind in kinds)]
-    if command == "init":
+    if command in ("init", "new"):
         return [Offer(name, "task") for name in registry.names("task")]
     if command == "load":
         return [Offer(str(folder), "model") for folder in _folders()]

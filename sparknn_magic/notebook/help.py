@@ -76,6 +76,7 @@ augment:
     "runs": "%sparknn runs fashion",
     "help": "%sparknn help resnet18",
     "init": "%sparknn init image-classification --from products",
+    "new": "%sparknn new text-classification",
 }
 
 

@@ -12,6 +12,7 @@ from sparknn_magic.errors import SparkNNError, UnknownName, did_you_mean
 from sparknn_magic.notebook import completion, help
 from sparknn_magic.notebook.help_magics import HelpMagics
 from sparknn_magic.notebook.look_magics import LookMagics
+from sparknn_magic.notebook.new_magics import NewMagics
 from sparknn_magic.notebook.predict_magics import PredictMagics
 from sparknn_magic.notebook.words import Line, read_line
 from sparknn_magic.settings import choose, models_folder
@@ -25,7 +26,7 @@ class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
 
 
 @magics_class
-class SparkNNMagics(HelpMagics, LookMagics, PredictMagics, Magics):
+class SparkNNMagics(HelpMagics, LookMagics, PredictMagics, NewMagics, Magics):
     """Train, score and inspect neural networks on Spark."""
 
     shell: InteractiveShell  # always given to an extension's magics

@@ -99,6 +99,11 @@ COMMANDS = {
         (1, 1),
         options=("--from",),
     ),
+    "new": Command(
+        "%sparknn new [TASK]",
+        "open a form: task, rows, columns, model and a few knobs; its button writes the cell below",
+        (0, 1),
+    ),
     "help": Command(
         "%sparknn help [COMMAND, PLUGIN or keys]",
         "a command; a plugin's options, shapes, source and an example; all keys of a cell",
