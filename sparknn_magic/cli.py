@@ -92,9 +92,12 @@ def parser() -> Parser:
 
     zoo = commands.add_parser("zoo", help="list the plugins")
     zoo.add_argument("what", nargs="?", help="a task or a kind, such as image-classification or losses")
+    zoo.add_argument("--size", help="small (below 1 million parameters), medium (below 10 million) or large")
+    zoo.add_argument("--source", metavar="NAME", help="a package with plugins, or built-in")
     show = commands.add_parser("show", help="show a model: metrics, settings, parity")
     show.add_argument("model", help="the model's folder")
     show.add_argument("--examples", metavar="N", help="show so many of its test rows with what it says of them")
+    show.add_argument("--graph", action="store_true", help="show its network's blocks, as a tree; needs torch")
     show.add_argument("--page", metavar="FILE", help="HTML file that the examples are written to, with their pictures")
     add_looks(commands)
     start = commands.add_parser("init", help="print a YAML file to start from, with comments")
@@ -243,16 +246,22 @@ def _evaluate(read: argparse.Namespace) -> None:
 
 
 def _zoo(read: argparse.Namespace) -> None:
-    from sparknn_magic import registry
-    from sparknn_magic.show.catalogue import zoo_table
+    from sparknn_magic.show.zoo_listing import zoo
 
-    print(zoo_table(*registry.select(read.what)))
+    print(zoo(read.what, size=read.size, source=read.source))
 
 
 def _show(read: argparse.Namespace) -> None:
     from sparknn_magic.bundle.folder import read_bundle
     from sparknn_magic.show.text import model_text
 
+    if read.graph:
+        if read.examples is not None or read.page:
+            raise SpecError("show: --graph stands alone, without --examples and --page.")
+        from sparknn_magic.graphing import graph
+
+        print(graph(read.model))
+        return
     if read.examples is None:
         if read.page:
             raise SpecError("show: --page is a file for --examples, which is missing.")

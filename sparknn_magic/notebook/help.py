@@ -28,7 +28,14 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--once": "with --stream: end when what is there now is scored",
         "--checkpoint": "with --stream: folder by which it goes on where it was",
     },
-    "show": {"--examples": "how many test rows to show, with what the model says of them"},
+    "zoo": {
+        "--size": "networks alone: small (below 1 million parameters), medium (below 10 million) or large",
+        "--source": "a package with plugins, built-in, or notebook",
+    },
+    "show": {
+        "--examples": "how many test rows to show, with what the model says of them",
+        "--graph": "the network's blocks, what each gives and takes, and its parameters; needs torch",
+    },
     "explain": {"--examples": "how many rows to show, the most confident mistakes first; 6 where it is not given"},
     "preview": {
         "--rows": "rows to look at where there are more: a sample of them, which the report tells",

@@ -7,8 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from traitlets import Dict, Unicode, observe
 
-from sparknn_magic import registry
-from sparknn_magic.errors import SparkNNError, UnknownName, did_you_mean
+from sparknn_magic.errors import SparkNNError, SpecError, UnknownName, did_you_mean
 from sparknn_magic.notebook import completion, help
 from sparknn_magic.notebook.help_magics import HelpMagics
 from sparknn_magic.notebook.look_magics import LookMagics
@@ -137,11 +136,11 @@ class SparkNNMagics(HelpMagics, LookMagics, PredictMagics, NewMagics, Magics):
 
     def _zoo(self, line: Line, body: str) -> None:
         from sparknn_magic.notebook.display import show
-        from sparknn_magic.show.catalogue import zoo_table
-        from sparknn_magic.show.html import zoo_html
+        from sparknn_magic.show.zoo_listing import zoo
 
-        items, failures = registry.select(line.names[0] if line.names else None)
-        show(zoo_html(items, failures), zoo_table(items, failures))
+        what = line.names[0] if line.names else None
+        found = zoo(what, size=line.options.get("--size"), source=line.options.get("--source"))
+        show(found._repr_html_(), repr(found))
 
     def _show(self, line: Line, body: str) -> None:
         from sparknn_magic.bundle.folder import read_bundle
@@ -149,15 +148,26 @@ class SparkNNMagics(HelpMagics, LookMagics, PredictMagics, NewMagics, Magics):
         from sparknn_magic.show.html import model_html
         from sparknn_magic.show.text import model_text
 
+        if "--examples" in line.options and "--graph" in line.flags:
+            raise SpecError("show: --examples or --graph, not both in one line.")
         if "--examples" in line.options:
             self._examples(line)
             return
         model, folder = self._find(line.name())
-        if model is not None:
+        if "--graph" in line.flags:
+            self._graph(model if model is not None else folder)
+        elif model is not None:
             show(model._repr_html_(), repr(model))
         elif folder is not None:  # looking at a model takes no Spark
             meta = read_bundle(folder)
             show(model_html(meta), model_text(meta))
+
+    def _graph(self, model: Any) -> None:
+        from sparknn_magic.graphing import graph
+        from sparknn_magic.notebook.display import show
+
+        found = graph(model)
+        show(found._repr_html_(), repr(found))
 
     def _examples(self, line: Line) -> None:
         from sparknn_magic.notebook.background import in_background

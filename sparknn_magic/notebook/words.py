@@ -55,11 +55,18 @@ COMMANDS = {
         body="may",
     ),
     "load": Command("%sparknn load FOLDER [NAME]", "read a model folder and bind it to its name", (1, 2)),
-    "zoo": Command("%sparknn zoo [TASK or KIND]", "list the plugins: architectures, preprocessors, ...", (0, 1)),
+    "zoo": Command(
+        "%sparknn zoo [TASK or KIND] [--size small|medium|large] [--source NAME]",
+        "list the plugins: architectures, preprocessors, ...",
+        (0, 1),
+        options=("--size", "--source"),
+    ),
     "show": Command(
-        "%sparknn show NAME [--examples N]",
-        "show a trained model: metrics, settings, parity; or N of its test rows with what it says of them",
+        "%sparknn show NAME [--examples N | --graph]",
+        "show a trained model: metrics, settings, parity; or N of its test rows with what it says of them; or its "
+        "network, drawn",
         (1, 1),
+        flags=("--graph",),
         options=("--examples",),
     ),
     "explain": Command(

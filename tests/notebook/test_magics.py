@@ -373,7 +373,7 @@ def test_help_explains_a_plugin_a_command_and_itself(notebook, capsys):
     notebook.run("%sparknn help predict")
     assert capsys.readouterr().out.startswith("%%sparknn predict NAME --into VAR")
     notebook.run("%sparknn")
-    assert "%sparknn zoo [TASK or KIND]" in capsys.readouterr().out
+    assert "%sparknn zoo [TASK or KIND] [--size small|medium|large] [--source NAME]" in capsys.readouterr().out
     said = notebook.fails("%sparknn help resnet81", kind=UnknownName)
     assert said.startswith("there is no plugin named 'resnet81'. Did you mean 'resnet18'?")
 
