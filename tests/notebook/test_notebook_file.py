@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
 
 from sparknn_magic import registry
 from tests.notebook.kernels import ROWS, START, TRAIN, descendants, execute, kernel, until
@@ -73,6 +74,15 @@ def test_every_other_result_has_html_and_text_too(saved):
     for outputs in saved[4:]:
         (shown,) = outputs
         assert sorted(shown.data) == ["text/html", "text/plain"]
+
+
+def test_nbconvert_makes_a_page_of_it_with_the_curves(saved, home):
+    page, _ = HTMLExporter().from_filename(str(home / "saved.ipynb"))
+    body = page[page.index("<main") :]
+    assert "How the training went" in body
+    assert body.count("<svg") == 2
+    assert "widget" not in body.lower()
+    assert re.findall(r'src="(http[^"]+)"', body) == []
 
 
 def test_no_thread_prints_anything_and_no_widget_is_kept(saved, home):
