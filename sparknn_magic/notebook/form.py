@@ -59,8 +59,9 @@ class Form:
         cell = VBox([self.text, self.said, HBox([self.write, self.samples])], layout=Layout(margin="0 0 0 16px"))
         both = HBox([self.fields.box, cell], layout=Layout(flex_flow="row wrap", align_items="flex-start"))
         self.box = VBox([both, self.shown, self.channel, self.done]).add_class(self.mark)
-        self.place: Any = None
+        self.place: Any = None  # the form's display
         self.open = True
+        self.forgets: threading.Timer | None = None  # takes the script away again
         self.fields.changed = self.draw
         self.fields.again.on_click(self._again)
         self.write.on_click(self._write)
@@ -85,7 +86,7 @@ class Form:
         """Show the cell as it stands, and whether it is sound. The first time this imports the architecture."""
         if not self.open:
             return
-        self.channel.outputs = ()
+        self._forget()
         choices = self.fields.choices()
         self.text.value = scoped(el("pre", self.cell, style=TEXT))
         self._say(complaint(choices, self.names) or SOUND)
@@ -146,22 +147,26 @@ class Form:
 
     def _write(self, _: Any) -> None:
         """Hand the cell to the page; where that takes it, `_written` hears so."""
+        self._forget()
         self._say(IF_NONE)
         script = {"text/html": writing(self.cell, self.mark, self.done_mark), "text/plain": ""}
         self.channel.outputs = ({"output_type": "display_data", "data": script, "metadata": {}},)
-        forget = threading.Timer(SECONDS, self._forget)
-        forget.daemon = True
-        forget.start()
+        self.forgets = threading.Timer(SECONDS, self._forget)
+        self.forgets.daemon = True
+        self.forgets.start()
 
     def _forget(self) -> None:
-        if self.open:
-            self.channel.outputs = ()
+        """Take the script out of the page."""
+        if self.forgets is not None:
+            self.forgets.cancel()
+            self.forgets, self.channel.outputs = None, ()
 
     def _written(self, _: Any) -> None:
         """Leave a sentence in the form's place: a saved notebook has no widget that is not there any more."""
         if not self.open:
             return
         self.open = False
+        self._forget()
         if self.place is not None:
             html = scoped(el("div", "The cell below was written by the form. ", el("code", "%sparknn new"),
                              " opens it again.", cls="soft"))  # fmt: skip
