@@ -9,16 +9,16 @@ be near too.
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.preview.findings import Copies
 from sparknn_magic.data.preview.rows import HELD_OUT, by_split
+from sparknn_magic.data.preview.worker import BITS, PAIRS, like_pairs
 from sparknn_magic.data.splits import SPLITS
 
-BITS = 3  # in which the hashes of like pictures may differ
 BANDS, WIDTH = 4, 16
-CROWD = 400  # hashes that share a run
+BUCKETS = 64  # of runs: a Python worker compares the hashes of a bucket's runs at a time
 HOW = f"at most {BITS} of 64 bits differ in each of their two difference hashes; copies count too"
 
 
@@ -34,7 +34,7 @@ def find_near(seen: DataFrame, examples: int) -> Near:
     """Look for like pictures in rows with split, key, hash and down; name some that are not equal. Two queries."""
     each = (
         seen.where("hash IS NOT NULL")
-        .groupBy(F.struct("hash", "down").alias("id"))
+        .groupBy("hash", "down")
         .agg(F.count(F.lit(1)).alias("n"), F.min("key").alias("key"), F.max("key").alias("other"), *by_split())
         .persist()
     )
@@ -51,31 +51,27 @@ def find_near(seen: DataFrame, examples: int) -> Near:
 
 
 def _pairs(each: DataFrame) -> DataFrame:
-    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: a, b, bits.
-
-    a and b are structs of id, key and train.
-    """
-    runs = [F.shiftrightunsigned("id.hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
-    one = F.struct("id", "key", "train").alias("one")
-    bands = each.select(one, F.posexplode(F.array(*runs)).alias("band", "run"))
-    sharing = F.count(F.lit(1)).over(Window.partitionBy("band", "run")).alias("sharing")
-    used = bands.select("band", "run", "one", sharing).where(f"sharing BETWEEN 2 AND {CROWD}")
-    lists = used.groupBy("band", "run").agg(F.collect_list("one").alias("all"))  # where the window has put the rows
-    both = lists.select(F.explode("all").alias("a"), "all").select("a", F.explode("all").alias("b"))
-    across, down = (F.bit_count(F.col(f"a.id.{name}").bitwiseXOR(F.col(f"b.id.{name}"))) for name in ("hash", "down"))
-    like = both.where("a.id < b.id").where((across <= BITS) & (down <= BITS))
-    return like.withColumn("bits", across + down).distinct()  # they may share more than one run
+    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: rows of `PAIRS`."""
+    runs = [F.shiftrightunsigned("hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
+    places = F.explode(F.array(*(run + F.lit(i << WIDTH) for i, run in enumerate(runs)))).alias("place")
+    bucket = F.pmod(F.xxhash64("place"), F.lit(BUCKETS))
+    found = each.select(places, "hash", "down", "key", "train").groupBy(bucket).applyInArrow(like_pairs, PAIRS)
+    return found.distinct()  # two hashes may share more than one run
 
 
 def _counts(each: DataFrame, pairs: DataFrame) -> Any:
     """Return groups (hashes with more than one row, or with a neighbour), their rows, and the leaked ones by split."""
-    sides = (("a", "b"), ("b", "a"))
-    near = [pairs.select(F.col(f"{x}.id").alias("id"), F.col(f"{y}.train").alias("near_train")) for x, y in sides]
+    near = [
+        pairs.select(
+            *(F.col(f"{x}_{name}").alias(name) for name in ("hash", "down")), F.col(f"{y}_train").alias("taught")
+        )
+        for x, y in (("a", "b"), ("b", "a"))
+    ]
     added = each.unionByName(near[0].unionAll(near[1]), allowMissingColumns=True)
-    sums = [F.sum(name).alias(name) for name in ("n", *SPLITS, "near_train")]  # without a neighbour the last is null
-    whole = added.groupBy("id").agg(*sums)
-    alike = (F.col("n") > 1) | F.col("near_train").isNotNull()
-    taught = (F.col("train") > 0) | (F.coalesce("near_train", F.lit(0)) > 0)
+    sums = [F.sum(name).alias(name) for name in ("n", *SPLITS, "taught")]  # without a neighbour the last is null
+    whole = added.groupBy("hash", "down").agg(*sums)
+    alike = (F.col("n") > 1) | F.col("taught").isNotNull()
+    taught = (F.col("train") > 0) | (F.coalesce("taught", F.lit(0)) > 0)
     return whole.agg(
         F.count(F.when(alike, 1)).alias("groups"),
         F.coalesce(F.sum(F.when(alike, F.col("n"))), F.lit(0)).alias("rows"),
@@ -86,5 +82,5 @@ def _counts(each: DataFrame, pairs: DataFrame) -> Any:
 def _chosen(each: DataFrame, pairs: DataFrame, many: int) -> list[Any]:
     """Return keys of some pairs that look alike and are not equal, those first that differ least: key, other, bits."""
     equal = each.where(F.col("key") != F.col("other")).select("key", "other", F.lit(0).alias("bits"))
-    unequal = pairs.select("a.key", F.col("b.key").alias("other"), "bits")
+    unequal = pairs.select(F.col("a_key").alias("key"), F.col("b_key").alias("other"), "bits")
     return equal.unionAll(unequal).orderBy("bits", "key").limit(many).collect()
