@@ -18,6 +18,7 @@ PATIENCE = 0.5  # seconds until the display appears: an error that comes sooner 
 SECONDS = 0.5  # between two updates of the display, at first
 SHARE = 600  # later a 600th of the time so far: a day has some 4,000 updates, which the notebook's server passes on
 STOP = "Stop after this epoch"
+NO_BUTTON = "An interrupt ends it; finished epochs are kept."
 
 
 class Rendered:
@@ -129,7 +130,10 @@ class Panel(LiveDisplay):
         super()._draw(content)
         if self.place is None and self.state.stages.get("train") == "start":
             self.button = self._make_button()
-            self.place = display(self.button, display_id=True)
+            # The text is for frontends that have no widgets.
+            self.place = display(
+                {**self.button._repr_mimebundle_(), "text/plain": NO_BUTTON}, raw=True, display_id=True
+            )
 
     def _settle(self, content: Rendered) -> None:
         super()._draw(content)

@@ -11,6 +11,7 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
 from sparknn_magic import registry
+from sparknn_magic.notebook.display import NO_BUTTON
 from tests.notebook.kernels import ROWS, START, TRAIN, descendants, execute, kernel, until
 
 TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
@@ -115,14 +116,17 @@ def shown_text(running) -> str:
     return running.shown(seconds=120)["content"].get("data", {}).get("text/plain", "")
 
 
-def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_on(tmp_path):
+def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "by hand.ipynb")  # as Jupyter's server sets it: a person sits before it
     endless = TRAIN.replace("epochs: 2", "epochs: 100000")
     with kernel(tmp_path) as running:
         assert running.run("%load_ext sparknn_magic")["status"] == "ok"
         assert running.run(START + ROWS)["status"] == "ok"
         sent = running.start(endless)
-        while "epoch   2 of 100000" not in shown_text(running):
-            pass
+        seen = []
+        while "epoch   2 of 100000" not in (text := shown_text(running)):
+            seen.append(text)
+        assert NO_BUTTON in seen  # where a frontend has no widgets
         ranks = computing(running.process, seconds=1)
         assert len(ranks) == 2
         start = time.monotonic()
