@@ -53,7 +53,9 @@ class Entry:
             return self.package
 
     def serves(self, task: str) -> bool:
-        """Tell whether it can be used for a task."""
+        """Tell whether it can be used for a task, or is that task."""
+        if self.kind == "task":
+            return fold(task) == fold(self.name)
         return not self.tasks or fold(task) in map(fold, self.tasks)
 
     def counts(self, task: str | None = None) -> list[int]:

@@ -6,10 +6,10 @@ from torch import nn
 
 from sparknn_magic import registry
 from sparknn_magic.errors import SpecError
-from sparknn_magic.graphing import MOST, follow
 from sparknn_magic.plugin import DetectionInputs, ImageInputs, TextInputs, VectorInputs
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import resolve
+from sparknn_magic.tracing import MOST, follow
 
 PICTURES = ImageInputs(3, 16, 16)
 CELL = """\

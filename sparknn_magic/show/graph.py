@@ -15,7 +15,7 @@ from sparknn_magic.show.words import amount, count, plain, plural, shorten, tabl
 
 WIDE, HIGH, ACROSS, DOWN = 216, 44, 26, 24  # pixels of a block, and between blocks
 EDGE = 10  # pixels that an edge takes beside blocks
-NAME, KIND = 24, 34  # letters
+NAME, KIND = 27, 34  # letters
 TALL = 14  # ranks, from which on the drawing scrolls
 LABEL = 40  # columns of a name in the text form
 
@@ -52,20 +52,27 @@ class NetworkGraph:
 
     title: str
     blocks: Sequence[Block]
+    parameters: int | None = None  # of the whole network; None: those of the blocks
 
     def __repr__(self) -> str:
         return f"{_headline(self)}\n{graph_text(self)}"
 
     def _repr_html_(self) -> str:
+        return scoped(self.drawing())
+
+    def drawing(self) -> Markup:
+        """Return the drawing under its headline; a tall one scrolls."""
         long = len(set(ranks(self.blocks))) > TALL
-        drawing = el("div", graph_svg(self), cls="graph", tabindex="0" if long else None)
-        return scoped(el("style", Markup(STYLE)), el("div", _headline(self), cls="soft"), drawing)
+        drawn = el("div", graph_svg(self), cls="graph", tabindex="0" if long else None)
+        return el("div", el("style", Markup(STYLE)), el("div", _headline(self), cls="soft"), drawn)
 
 
 def _headline(graph: NetworkGraph) -> str:
     total = sum(block.parameters for block in graph.blocks)
     inputs = sum(not block.inputs for block in graph.blocks)
-    return f"{plain(graph.title)}: {plural(len(graph.blocks) - inputs, 'block')}, {count(total)} parameters"
+    whole = total if graph.parameters is None else graph.parameters
+    idle = f", {count(whole - total)} of them without a part in the answer" if whole > total else ""
+    return f"{plain(graph.title)}: {plural(len(graph.blocks) - inputs, 'block')}, {count(whole)} parameters{idle}"
 
 
 def graph_text(graph: NetworkGraph) -> str:
@@ -80,7 +87,7 @@ def graph_text(graph: NetworkGraph) -> str:
             rows.append(["  " * depth + _short(block.place[: depth + 1]), "", "", "", ""])
         open_ = block.place
         name = "  " * len(block.place) + _short((*block.place, block.name) if block.kind else (block.name,))
-        taken = ", ".join(shorten(graph.blocks[i].name, LABEL) for i in block.inputs)
+        taken = ", ".join(_called(graph.blocks[i]) for i in block.inputs)
         said = f"from {taken}" if block.inputs and block.inputs != (n - 1,) else ""
         parameters = count(block.parameters) if block.parameters else ""
         rows.append([name, plain(block.kind) if block.kind else "", _shape(block), parameters, said])
@@ -91,6 +98,12 @@ def _short(names: Sequence[str]) -> str:
     """Return the last name without that of the module around it: layer1.0 in layer1 is 0."""
     around = f"{names[-2]}." if len(names) > 1 else ""
     return shorten(names[-1].removeprefix(around), LABEL)
+
+
+def _called(block: Block) -> str:
+    """Return a name that tells a block from others: operations with the module that they stand in."""
+    name = shorten(block.name, LABEL)
+    return name if block.kind or not block.place else f"{name} of {shorten(block.place[-1], LABEL)}"
 
 
 def _shape(block: Block) -> str:
@@ -139,11 +152,14 @@ def _placed(blocks: Sequence[Block]) -> list[list[_Spot]]:
 
 def _spread(row: list[_Spot]) -> None:
     for spot in row:
-        spot.x = sum(s.x for s in spot.above) / len(spot.above) if spot.above else 0.0
+        # Below blocks, where it takes any: what leads past them must not draw a chain aside.
+        above = [s for s in spot.above if s.block is not None] or spot.above
+        spot.x = sum(s.x for s in above) / len(above) if above else 0.0
     row.sort(key=lambda spot: (round(spot.x), spot.block is None))
     wanted = [spot.x for spot in row]
     for left, right in pairwise(row):
-        right.x = max(right.x, left.x + (left.width + right.width) / 2 + ACROSS)
+        room = ACROSS if left.block is not None or right.block is not None else 0
+        right.x = max(right.x, left.x + (left.width + right.width) / 2 + room)
     # Several blocks side by side stand around the middle of what they take; one alone stays where it is.
     moved = [spot.x - x for spot, x in zip(row, wanted, strict=True) if spot.block is not None]
     shift = sum(moved) / len(moved) if len(moved) > 1 else 0.0
@@ -183,14 +199,21 @@ def _edges(spot: _Spot, y: float) -> Iterable[Markup]:
 
 def _box(block: Block, x: float, y: float) -> Markup:
     about = " ".join(part for part in (plain(block.kind) if block.kind else "", _shape(block)) if part)
-    size = el("text", amount(block.parameters), x=f"{x + WIDE - 8:.1f}", y=y + 18, text_anchor="end", cls="small")
+    said = amount(block.parameters) if block.parameters else ""
+    size = el("text", said, x=f"{x + WIDE - 8:.1f}", y=y + 18, text_anchor="end", cls="small")
     whole = f"{plain(block.name)} {about}" + (f", {count(block.parameters)} parameters" if block.parameters else "")
     return el(
         "g",
         el("title", whole),
         el("rect", x=f"{x:.1f}", y=y, width=WIDE, height=HIGH, rx=6),
-        el("text", shorten(block.name, NAME), x=f"{x + 8:.1f}", y=y + 18, cls="name"),
+        el("text", _end(block.name, NAME - (len(said) + 1 if said else 0)), x=f"{x + 8:.1f}", y=y + 18, cls="name"),
         el("text", shorten(about, KIND), x=f"{x + 8:.1f}", y=y + 34, cls="small") if about else None,
-        size if block.parameters else None,
+        size if said else None,
         cls="learns" if block.parameters else None,
     )
+
+
+def _end(name: str, limit: int) -> str:
+    """Return a module's name, the end of a long one: that tells it from its neighbours."""
+    label = plain(name)
+    return label if len(label) <= limit else f"…{label[1 - limit :]}"

@@ -71,6 +71,8 @@ def plan_html(plan: Mapping[str, Any]) -> str:
         el("div", plan_title(plan), cls="title"),
         el("table", el("tbody", *facts), cls="facts"),
         layers_html(plan["layers"]) if plan.get("layers") else None,
+        el("details", el("summary", "The network, drawn"), plan["graph"].drawing()) if plan.get("graph") else None,
+        el("div", f"not drawn: {plain(plan['not_drawn'])}", cls="soft") if plan.get("not_drawn") else None,
         el("div", NOTHING_DONE, cls="soft"),
     )
 

@@ -30,8 +30,8 @@ STYLE = """
 .sparknn .shown .none { display: flex; width: 132px; height: 132px; align-items: center; justify-content: center;
   padding: 8px; text-align: center; font-size: 12.5px; border: 1px dashed rgba(128, 128, 128, 0.6);
   border-radius: 5px; overflow: hidden; overflow-wrap: anywhere; }
-.sparknn .scenes .none { display: flex; min-height: 120px; height: 100%; align-items: center;
-  justify-content: center; padding: 8px; border: 1px dashed rgba(128, 128, 128, 0.6); border-radius: 6px; }
+.sparknn .scenes .none { display: flex; aspect-ratio: 4 / 3; align-items: center; justify-content: center;
+  padding: 8px; border: 1px dashed rgba(128, 128, 128, 0.6); border-radius: 6px; }
 .sparknn .sure { height: 5px; border-radius: 3px; background: rgba(128, 128, 128, 0.25); margin: 4px 0 3px;
   min-width: 72px; max-width: 132px; }
 .sparknn .sure i { display: block; height: 5px; border-radius: 3px; background: #0072b2; }
@@ -73,7 +73,7 @@ def text_answers(title: str, answers: Sequence[Answer]) -> Examples:
     head = [*_names(answers), "prediction", "score", "text"]
     rows = []
     for a in answers:
-        words = [el("div", shorten(text, TEXT), dir="auto") for text in a.texts]
+        words = [el("div", shorten(text, TEXT), dir="auto") for text in a.texts if text]
         cells = [el("td", _value(v)) for v in a.columns.values()]
         if a.error is not None:
             cells += [el("td", _failed(a), colspan=2)]

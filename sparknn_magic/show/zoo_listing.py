@@ -31,6 +31,7 @@ STYLE = """
 .sparknn.zoo .count { opacity: 0.7; font-weight: 400; }
 .sparknn.sparknn.zoo td.num { white-space: nowrap; }
 .sparknn.sparknn.zoo td { font-size: 13px; max-width: 340px; }
+.sparknn.zoo a { color: inherit; text-decoration: underline; }
 """
 
 
@@ -137,15 +138,16 @@ def _html(zoo: Zoo) -> str:
     parts: list[Any] = [el("style", Markup(NOTEBOOK + STYLE + "".join(_rules(choices))))]
     if choices:
         parts.append(el("div", *(_list(name, choices[name]) for name in sorted(choices, reverse=True)), cls="filters"))
-    for n, (kind, group) in enumerate(kinds.items()):
+    for kind, group in kinds.items():
+        opened = len(kinds) == 1 or group[0].kind == "architecture"
         said = el("summary", kind, el("span", f" ({len(group)})", cls="count"))
-        parts.append(el("details", said, _table(zoo, group, choices), open="open" if n == 0 else None))
+        parts.append(el("details", said, _table(zoo, group, choices), open="open" if opened else None))
     if zoo.failures:
         rows = [el("tr", el("th", plain(f.name)), el("td", f.kind), el("td", plain(f.reason))) for f in zoo.failures]
         parts += [el("div", f"do not load ({len(zoo.failures)})", cls="title failed"), el("table", el("tbody", *rows))]
     if not zoo.entries and not zoo.failures:
         parts.append(el("div", "no plugins found", cls="soft"))
-    parts += [el("div", note, cls="soft") for note in [*_notes(zoo), MORE]]
+    parts += [el("div", *_code(note), cls="soft") for note in [*_notes(zoo), MORE]]
     return str(el("div", *parts, cls="sparknn zoo"))
 
 
@@ -181,6 +183,11 @@ def _marks(zoo: Zoo, entry: Entry, choices: Mapping[str, Sequence[str]]) -> list
     return [f"{name}{n}" for name, values in choices.items() for n, value in enumerate(values) if has[name](value)]
 
 
+def _code(note: str) -> list[Any]:
+    """Return a sentence whose words in backticks are code."""
+    return [el("code", part) if n % 2 else part for n, part in enumerate(note.split("`"))]
+
+
 def _list(name: str, values: Sequence[str]) -> Markup:
     options = [el("option", "any"), *(el("option", plain(value), cls=f"{name}{n}") for n, value in enumerate(values))]
     return el("label", name, el("select", *options))
@@ -192,4 +199,5 @@ def _rules(choices: Mapping[str, Sequence[str]]) -> Iterable[str]:
         for n in range(len(values)):
             chosen = f".sparknn.zoo:has(option.{name}{n}:checked)"
             yield f"{chosen} tr.item:not(.{name}{n}) {{ display: none; }}\n"
+            yield f"{chosen} .count {{ display: none; }}\n"
             yield f"{chosen} details:not(:has(.{name}{n})) {{ display: none; }}\n"

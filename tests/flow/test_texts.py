@@ -120,6 +120,7 @@ def test_a_look_at_texts_has_labels_and_reasons(intents):
     assert title == "rows scored by intents"
     assert re.search(r"^  delivery +█+░* +\d+\.\d% +hello parcel is missing$", first)
     assert (empty.strip(), null.strip()) == ("✗ empty text", "✗ null text")
+    assert sparknn_magic.graph(intents).parameters == intents.meta["model"]["parameters"]
 
 
 def test_the_cards_own_lines_score_a_text_without_this_package(spark, intents):

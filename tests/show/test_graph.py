@@ -3,6 +3,7 @@
 import re
 
 from sparknn_magic.show.graph import HIGH, WIDE, Block, NetworkGraph, graph_svg, ranks
+from sparknn_magic.show.html import plan_html
 from tests.show.conftest import HOSTILE
 from tests.show.test_report import Reader
 
@@ -27,14 +28,14 @@ def boxes(svg):
 def test_the_tree_names_what_a_block_takes_where_it_is_not_the_one_above():
     assert repr(RESIDUAL) == (
         "digits: 5 blocks, 2,758 parameters\n"
-        "  x                         [?, 1, 8, 8]\n"
-        "  conv2d            Conv2d  [?, 4, 8, 8]     40\n"
+        "  x                   [?, 1, 8, 8]\n"
+        "  conv2d      Conv2d  [?, 4, 8, 8]     40\n"
         "  residual\n"
         "    layers\n"
-        "      conv2d        Conv2d  [?, 4, 8, 8]    148\n"
-        "      relu          ReLU    [?, 4, 8, 8]\n"
-        "    add                     [?, 4, 8, 8]         from residual.layers.relu, conv2d\n"
-        "  dense             Linear  [?, 10]       2,570"
+        "      conv2d  Conv2d  [?, 4, 8, 8]    148\n"
+        "      relu    ReLU    [?, 4, 8, 8]\n"
+        "    add               [?, 4, 8, 8]         from residual.layers.relu, conv2d\n"
+        "  dense       Linear  [?, 10]       2,570"
     )
 
 
@@ -62,6 +63,12 @@ def test_branches_stand_side_by_side_around_the_middle_and_no_boxes_overlap():
     assert found[0][0] == found[2][0] == found[-1][0] == -WIDE / 2
     assert found[1][0] == -found[3][0] - WIDE
     assert all(abs(a - c) >= WIDE or abs(b - d) >= HIGH for i, (a, b) in enumerate(found) for c, d in found[:i])
+
+
+def test_a_plan_has_the_drawing_to_unfold_or_why_there_is_none():
+    html = plan_html({"name": "digits", "graph": RESIDUAL})
+    assert html.index("<details>") < html.index("digits: 5 blocks") < html.index("</details>")
+    assert f"not drawn: {HOSTILE}" in Reader(plan_html({"name": "digits", "not_drawn": HOSTILE})).text
 
 
 def test_whatever_a_layer_is_called_shows_as_text():
