@@ -56,7 +56,8 @@ class Form:
         self.channel = Output(layout=Layout(display="none"))  # what runs in the page
         self.done = Button(layout=Layout(display="none"))  # clicked by the page when it has taken the cell
         self.done.add_class(self.done_mark)
-        cell = VBox([self.text, self.said, HBox([self.write, self.samples])], layout=Layout(margin="0 0 0 16px"))
+        beside = Layout(flex="1 1 320px", min_width="300px", margin="0 0 0 12px")  # below, where there is no room
+        cell = VBox([self.text, self.said, HBox([self.write, self.samples])], layout=beside)
         both = HBox([self.fields.box, cell], layout=Layout(flex_flow="row wrap", align_items="flex-start"))
         self.box = VBox([both, self.shown, self.channel, self.done]).add_class(self.mark)
         self.place: Any = None  # the form's display

@@ -19,7 +19,7 @@ from sparknn_magic.notebook.form_cell import (
 )
 from sparknn_magic.notebook.form_columns import SEVERAL, Column, fitting, guess
 from sparknn_magic.notebook.form_rows import columns_of, sources
-from sparknn_magic.show.markup import el
+from sparknn_magic.show.markup import Markup, el
 from sparknn_magic.show.words import plain, plural, shorten
 
 OTHER = "another table, a path or SQL ..."
@@ -104,8 +104,8 @@ class Fields:
 
     def tell(self, words: str, *, failed: bool = False) -> None:
         """Say something of the rows, below them."""
-        shown = el("div", *(el("div", line) for line in words.split("\n")), cls="failed" if failed else "soft")
-        self.note.value = str(el("div", shown, cls="sparknn", style="line-height: 1.35"))
+        lines = (el("div", line) for line in words.split("\n"))
+        self.note.value = _quiet(el("div", *lines, cls="failed" if failed else "soft"))
 
     def _rows(self) -> str:
         return (self.source.value or self.typed.value).strip()
@@ -240,4 +240,8 @@ def _small(words: str) -> Any:
 
 
 def _small_html(*lines: str) -> str:
-    return str(el("div", *(el("div", line) for line in lines), cls="sparknn soft", style="line-height: 1.35"))
+    return _quiet(el("div", *(el("div", line) for line in lines), cls="soft"))
+
+
+def _quiet(shown: Markup) -> str:
+    return str(el("div", shown, cls="sparknn", style="line-height: 1.35"))  # its styles come with the cell's text
