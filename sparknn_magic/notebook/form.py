@@ -25,7 +25,10 @@ WRITE, SHOW = "Write the cell below", "Show samples"
 SOUND = "✓ A valid cell. Its columns and rows are looked at when it runs, or by “Show samples”."
 IF_NONE = "If no cell appears below, this frontend lets no form write one: copy the text above into a cell of its own."
 WRITTEN = "The cell below was written by the form. `%sparknn new` opens it again."
-LIVE = "A form, which needs the notebook's kernel: run the cell again."
+LIVE = (
+    "A form, which shows where the notebook's kernel runs and the frontend has ipywidgets. "
+    "Elsewhere `%sparknn init TASK` writes a cell to start from."
+)
 SECONDS = 10.0  # after which the script is taken out of the page again: a saved page must not carry it
 TEXT = (
     "font-size: 13px; line-height: 1.4; margin: 0; padding: 10px 12px; border: 1px solid rgba(128, 128, 128, 0.35);"
