@@ -15,7 +15,7 @@ from sparknn_magic.show.words import amount, count, plain, plural, shorten, tabl
 
 WIDE, HIGH, ACROSS, DOWN = 216, 44, 26, 24  # pixels of a block, and between blocks
 EDGE = 10  # pixels that an edge takes beside blocks
-NAME, KIND = 27, 34  # letters
+NAME, KIND = 25, 34  # letters
 TALL = 14  # ranks, from which on the drawing scrolls
 LABEL = 40  # columns of a name in the text form
 
@@ -200,13 +200,15 @@ def _edges(spot: _Spot, y: float) -> Iterable[Markup]:
 def _box(block: Block, x: float, y: float) -> Markup:
     about = " ".join(part for part in (plain(block.kind) if block.kind else "", _shape(block)) if part)
     said = amount(block.parameters) if block.parameters else ""
+    room = NAME - (len(said) + 1 if said else 0)
+    name = _end(block.name, room) if block.kind else shorten(block.name, room)
     size = el("text", said, x=f"{x + WIDE - 8:.1f}", y=y + 18, text_anchor="end", cls="small")
     whole = f"{plain(block.name)} {about}" + (f", {count(block.parameters)} parameters" if block.parameters else "")
     return el(
         "g",
         el("title", whole),
         el("rect", x=f"{x:.1f}", y=y, width=WIDE, height=HIGH, rx=6),
-        el("text", _end(block.name, NAME - (len(said) + 1 if said else 0)), x=f"{x + 8:.1f}", y=y + 18, cls="name"),
+        el("text", name, x=f"{x + 8:.1f}", y=y + 18, cls="name"),
         el("text", shorten(about, KIND), x=f"{x + 8:.1f}", y=y + 34, cls="small") if about else None,
         size if said else None,
         cls="learns" if block.parameters else None,
@@ -216,4 +218,4 @@ def _box(block: Block, x: float, y: float) -> Markup:
 def _end(name: str, limit: int) -> str:
     """Return a module's name, the end of a long one: that tells it from its neighbours."""
     label = plain(name)
-    return label if len(label) <= limit else f"…{label[1 - limit :]}"
+    return label if len(label) <= limit else f"…{label[1 - limit :].lstrip('.')}"

@@ -29,7 +29,7 @@ STYLE = """
   border: 1px solid rgba(128, 128, 128, 0.5); border-radius: 4px; max-width: 260px; }
 .sparknn.zoo option { color: #000; background: #fff; }
 .sparknn.zoo .count { opacity: 0.7; font-weight: 400; }
-.sparknn.sparknn.zoo td.num { white-space: nowrap; }
+.sparknn.sparknn.zoo td.num, .sparknn.sparknn.zoo td:last-child { white-space: nowrap; }
 .sparknn.sparknn.zoo td { font-size: 13px; max-width: 340px; }
 .sparknn.zoo a { color: inherit; text-decoration: underline; }
 """
