@@ -138,11 +138,10 @@ def _last(nodes: Sequence["fx.Node"]) -> tuple[int | str, ...] | None:
 
 
 def _shape(node: "fx.Node") -> tuple[int | str, ...] | None:
-    value = node.meta.get("val")
-    if not hasattr(value, "shape"):
+    given = getattr(node.meta.get("val"), "shape", None)
+    if given is None:
         return None
-    shape = [int(length) for length in value.shape]
-    return tuple("?" if n == 0 and length == ROWS else length for n, length in enumerate(shape))
+    return tuple("?" if n == 0 and length == ROWS else int(length) for n, length in enumerate(given))
 
 
 def _examples(inputs: Any) -> tuple[Any, ...]:
