@@ -132,6 +132,15 @@ def test_a_look_draws_boxes_on_the_pictures(spark, scenes, shapes):
     assert re.search(r"(brick|leaf) \d+%", found.html)
 
 
+def test_a_found_box_is_explained_by_what_lies_in_it(scenes, shapes):
+    found = sparknn_magic.explain(shapes, count=24)
+    lines = found.text.splitlines()
+    assert 12 <= len(lines) <= 24  # one of each picture with a box
+    assert found.html.count("data:image/png;base64,") == 2 * len(lines)
+    right = [line for line in lines if re.match(r"  ✓ (brick|leaf) \d+%: hidden in its box, the score is \d", line)]
+    assert len(right) >= 5
+
+
 def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
     again = shapes.evaluate(scenes[1])
     assert again["map"] == pytest.approx(shapes.metrics["map"])
