@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.preview.findings import Copies
-from sparknn_magic.data.preview.rows import HELD_OUT, by_split
+from sparknn_magic.data.preview.rows import HELD_OUT, KEPT, by_split
 from sparknn_magic.data.preview.worker import BITS, PAIRS, like_pairs
 from sparknn_magic.data.splits import SPLITS
 
@@ -36,9 +36,10 @@ def find_near(seen: DataFrame, examples: int) -> Near:
         seen.where("hash IS NOT NULL")
         .groupBy("hash", "down")
         .agg(F.count(F.lit(1)).alias("n"), F.min("key").alias("key"), F.max("key").alias("other"), *by_split())
+        .coalesce(KEPT)
         .persist()
     )
-    pairs = _pairs(each).persist()
+    pairs = _pairs(each).coalesce(KEPT).persist()
     try:
         found = _counts(each, pairs)
         chosen = _chosen(each, pairs, examples)

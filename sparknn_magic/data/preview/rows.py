@@ -15,6 +15,7 @@ P = TypeVar("P")
 Say = Callable[[str], None]  # hears what is being done now, in a few words
 COUNTING, INSPECTING = "counting rows and classes", "checking what training would check"
 BUCKETS = 1_000_000
+KEPT = 8  # partitions of what is counted and kept: Spark would keep as many as a shuffle has, 200, however few the rows
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 ACCURACY = 10_000  # of percentile_approx: a rank is off by at most one part in this many
 MOST_VALUES = 12  # of sizes, scripts and the like
@@ -128,7 +129,7 @@ def find_copies(rows: DataFrame, key: str, how: str, many: int) -> tuple[Copies,
 
     Rows whose key is null have no copies. What matters are leaks, then groups of several labels, then large ones.
     """
-    copies = _groups(rows, key).where("n > 1").persist()
+    copies = _groups(rows, key).where("n > 1").coalesce(KEPT).persist()
     try:
         held = {name: F.sum(F.when(F.col("train") > 0, F.col(name)).otherwise(0)).alias(name) for name in HELD_OUT}
         found = copies.agg(
