@@ -8,7 +8,7 @@ NEEDS := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench notebooks clean
+.PHONY: help demo test lint format bench notebooks screenshots clean
 
 help:
 	@echo "make demo    train on real pictures, export, score and report: at most 5 minutes after installing"
@@ -17,6 +17,7 @@ help:
 	@echo "make format  let ruff put imports and layout right"
 	@echo "make bench   the benchmarks: tables of ratios, measured here and now"
 	@echo "make notebooks  run the tutorials and save them with their outputs"
+	@echo "make screenshots  train in JupyterLab and photograph it: README's pictures"
 	@echo "make clean   remove .venv and every cache"
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made with."
 
@@ -45,6 +46,9 @@ bench: $(VENV)/.dev
 
 notebooks: $(VENV)/.dev
 	$(BIN)/python -m tests.notebook.tutorials
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.notebook.screenshots
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,6 +12,8 @@ _NAMES = {
     "dry_run": "sparknn_magic.run",
     "lr_find": "sparknn_magic.lr_finder",
     "explain": "sparknn_magic.explaining",
+    "graph": "sparknn_magic.graphing",
+    "look": "sparknn_magic.looking",
     "preview": "sparknn_magic.previewing",
     "compare": "sparknn_magic.comparing",
     "runs": "sparknn_magic.kept_runs",
@@ -21,6 +23,7 @@ _NAMES = {
     "session": "sparknn_magic.sessions",
     "shelf_scenes": "sparknn_magic.data.boxes.shelf",
     "SparkNNError": "sparknn_magic.errors",
+    "zoo": "sparknn_magic.show.zoo_listing",
 }
 __all__ = [
     "Model",
@@ -28,8 +31,10 @@ __all__ = [
     "compare",
     "dry_run",
     "explain",
+    "graph",
     "load",
     "load_ipython_extension",
+    "look",
     "lr_find",
     "preview",
     "runs",
@@ -38,6 +43,7 @@ __all__ = [
     "shelf_scenes",
     "train",
     "unload_ipython_extension",
+    "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -45,13 +51,16 @@ if TYPE_CHECKING:
     from sparknn_magic.data.boxes.shelf import shelf_scenes
     from sparknn_magic.errors import SparkNNError
     from sparknn_magic.explaining import explain
+    from sparknn_magic.graphing import graph
     from sparknn_magic.kept_runs import runs
+    from sparknn_magic.looking import look
     from sparknn_magic.lr_finder import lr_find
     from sparknn_magic.model import Model, load
     from sparknn_magic.previewing import preview
     from sparknn_magic.run import dry_run, train
     from sparknn_magic.samples import sample
     from sparknn_magic.sessions import session
+    from sparknn_magic.show.zoo_listing import zoo
 
 
 def __getattr__(name: str) -> Any:

@@ -79,6 +79,8 @@ def parser() -> Parser:
     predict.add_argument("--into", required=True, help="folder that the scored rows are written to, as Parquet")
     predict.add_argument("--mode", default="permissive", help="permissive, dropmalformed or failfast")
     predict.add_argument("--column", help="the input column (default: the one that the model was trained on)")
+    predict.add_argument("--show", metavar="N", help="print so many of the first rows, 0 to 100, with the predictions")
+    predict.add_argument("--page", metavar="FILE", help="HTML file that these are written to, with their pictures")
     predict.add_argument("--overwrite", action="store_true", help="replace what is in the --into folder")
     predict.add_argument("--stream", action="store_true", help="score rows as they arrive, until it is interrupted")
     predict.add_argument("--once", action="store_true", help="with --stream: end when what is there now is scored")
@@ -90,9 +92,12 @@ def parser() -> Parser:
 
     zoo = commands.add_parser("zoo", help="list the plugins")
     zoo.add_argument("what", nargs="?", help="a task or a kind, such as image-classification or losses")
+    zoo.add_argument("--size", help="small (below 1 million parameters), medium (below 10 million) or large")
+    zoo.add_argument("--source", metavar="NAME", help="a package with plugins, or built-in")
     show = commands.add_parser("show", help="show a model: metrics, settings, parity")
     show.add_argument("model", help="the model's folder")
     show.add_argument("--examples", metavar="N", help="show so many of its test rows with what it says of them")
+    show.add_argument("--graph", action="store_true", help="show its network's blocks, as a tree; needs torch")
     show.add_argument("--page", metavar="FILE", help="HTML file that the examples are written to, with their pictures")
     add_looks(commands)
     start = commands.add_parser("init", help="print a YAML file to start from, with comments")
@@ -205,19 +210,23 @@ def _predict(read: argparse.Namespace) -> None:
     from pyspark.errors import AnalysisException
 
     from sparknn_magic.causes import spark_cause
+    from sparknn_magic.looks_cli import show_first
 
-    scored = _load(read.model).predict(read.rows, column=read.column, mode=read.mode)
+    first, model = show_first(read), _load(read.model)
+    scored = model.predict(read.rows, column=read.column, mode=read.mode)
     try:
         scored.write.mode("overwrite" if read.overwrite else "error").parquet(read.into)
     except AnalysisException as error:
         hint = "--overwrite replaces it." if error.getCondition() == "PATH_ALREADY_EXISTS" else None
         raise SpecError(spark_cause(error), hint=hint) from error
     print(f"{scored.sparkSession.read.parquet(read.into).count():,} rows in {read.into}")
+    first(model)
 
 
 def _stream(read: argparse.Namespace) -> None:
-    if read.overwrite:
-        raise SpecError("a --stream goes on where it was; --overwrite is for rows that are all there.")
+    for word in ("overwrite", "show", "page"):
+        if getattr(read, word):
+            raise SpecError(f"a --stream goes on where it was; --{word} is for rows that are all there.")
     folder = read.into if "://" in read.into else str(Path(read.into).absolute())
     asked = {"column": read.column, "mode": read.mode, "checkpoint": read.checkpoint, "once": read.once}
     found = _load(read.model).stream(read.rows, folder, **asked)
@@ -237,16 +246,22 @@ def _evaluate(read: argparse.Namespace) -> None:
 
 
 def _zoo(read: argparse.Namespace) -> None:
-    from sparknn_magic import registry
-    from sparknn_magic.show.catalogue import zoo_table
+    from sparknn_magic.show.zoo_listing import zoo
 
-    print(zoo_table(*registry.select(read.what)))
+    print(zoo(read.what, size=read.size, source=read.source))
 
 
 def _show(read: argparse.Namespace) -> None:
     from sparknn_magic.bundle.folder import read_bundle
     from sparknn_magic.show.text import model_text
 
+    if read.graph:
+        if read.examples is not None or read.page:
+            raise SpecError("show: --graph stands alone, without --examples and --page.")
+        from sparknn_magic.graphing import graph
+
+        print(graph(read.model))
+        return
     if read.examples is None:
         if read.page:
             raise SpecError("show: --page is a file for --examples, which is missing.")

@@ -1,6 +1,7 @@
 """`sparknn preview`, `sparknn compare`, `sparknn explain` and `sparknn runs` in the shell."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def add_looks(commands: Any) -> None:
 def show_preview(read: argparse.Namespace) -> None:
     """Print what is found of the rows."""
     from sparknn_magic.previewing import preview, read_rows
+    from sparknn_magic.show.progress import Lines
 
-    found = preview(Path(read.file), rows=read_rows(read.rows), overrides=read.overrides)
+    found = preview(Path(read.file), rows=read_rows(read.rows), overrides=read.overrides, on_event=Lines())
     print(found)
     _page(found, read.page)
 
@@ -59,6 +61,27 @@ def show_reasons(read: argparse.Namespace) -> None:
     if read.page:
         Path(read.page).write_text(found.page(), encoding="utf-8")
         print(f"page: {read.page}")
+
+
+def show_first(read: argparse.Namespace) -> Callable[[Any], None]:
+    """Read how many scored rows are to be printed; return what scores them with a model and prints them."""
+    from sparknn_magic.errors import SpecError
+    from sparknn_magic.looking import look, read_count
+
+    if read.show is None and read.page:
+        raise SpecError("predict: --page is a file for the rows of --show, which is missing.")
+    wanted = 0 if read.show is None else read_count(read.show)
+
+    def first(model: Any) -> None:
+        if not wanted:
+            return
+        found = look(model, read.rows, count=wanted, column=read.column, mode=read.mode)
+        print(found)
+        if read.page:
+            Path(read.page).write_text(found.page(), encoding="utf-8")
+            print(f"page: {read.page}")
+
+    return first
 
 
 def show_runs(read: argparse.Namespace) -> None:

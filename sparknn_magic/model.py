@@ -113,6 +113,19 @@ class Model:
         scored = self.predict(rows, column=column, mode=mode, providers=providers)
         return stream.start(scored, self.name, into, checkpoint=checkpoint, once=once, runs=runs)
 
+    def scored(
+        self, data: Any = None, *, variables: Mapping[str, Any] | None = None
+    ) -> "tuple[DataFrame, dict[str, Any]]":
+        """Return labelled rows with their predictions, and the meta by which the task reads these rows.
+
+        `data` is what `predict` takes; without it, the model's own test rows. The meta tells which of the steps are
+        behind the rows already: those before an SQL step. Raises: as `predict`, and as `evaluate` does without rows.
+        """
+        if data is None:
+            return self.predict_prepared(self.test_rows(variables)), prepared_meta(self.meta)
+        frame, meta = self.preprocessed(rows_of(self.spark, data, variables), None)
+        return self._predict(frame, meta, None, "prediction", "permissive", ("auto",)), meta
+
     def predict_prepared(self, frame: "DataFrame", output: str = "prediction") -> "DataFrame":
         """Return predictions for rows to which the SQL steps have been applied already: those of training."""
         return self._predict(frame, prepared_meta(self.meta), None, output, "permissive", ("auto",))

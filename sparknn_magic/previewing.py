@@ -1,6 +1,6 @@
 """Look at an experiment's rows before training: one report, which Spark computes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,12 +56,14 @@ def preview(
     name: str | None = None,
     overrides: Iterable[str] = (),
     variables: Mapping[str, Any] | None = None,
+    on_event: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Preview:
     """Return what the rows of an experiment are: classes, sizes, copies, broken rows, columns, and a few of them.
 
     `spec` is what `train` takes; `task` and `data` are enough, `preprocess` and `augment` are shown at work. `rows` is
     how many rows are looked at where there are more, a sample drawn by a hash; classes are counted over all. Nothing
-    but counts and the rows that are shown comes to the driver.
+    but counts and the rows that are shown comes to the driver. `on_event` hears what is being done:
+    {"event": "look", "doing": "counting rows and classes"}, and {"event": "look", "state": "failed"} where that fails.
     Raises: SparkNNError of one or two lines.
     """
     if isinstance(spec, Experiment) and name is None and not overrides:
@@ -71,12 +73,34 @@ def preview(
         experiment = Experiment.load(spec, rows_only=True, **asked)
     resolved = resolve_preview(experiment)
     spark = adopt(spark) if spark is not None else session()
-    task = resolved.task.build()
-    plan = task.plan(spark, experiment, resolved, frame_names(variables))
-    found: Findings = task.preview(plan, rows)
-    if found.grid is not None and resolved.augment:
-        found = _augmented(found, found.grid, resolved, experiment.train.seed)
+    tell = on_event or (lambda event: None)
+    try:
+        found = _found(experiment, resolved, spark, rows, frame_names(variables), tell)
+    except Exception:
+        tell({"event": "look", "state": "failed"})
+        raise
     return Preview(experiment.task, str(experiment.data.train.value), found)
+
+
+def _found(
+    experiment: Experiment,
+    resolved: Resolved,
+    spark: "SparkSession",
+    rows: int | None,
+    names: Iterable[str],
+    tell: Callable[[Mapping[str, Any]], None],
+) -> Findings:
+    def say(words: str) -> None:
+        tell({"event": "look", "doing": words})
+
+    say("opening the rows")
+    task = resolved.task.build()
+    plan = task.plan(spark, experiment, resolved, names)
+    found: Findings = task.preview(plan, rows, say)
+    if found.grid is not None and resolved.augment:
+        say("augmenting")
+        found = _augmented(found, found.grid, resolved, experiment.train.seed)
+    return found
 
 
 def resolve_preview(experiment: Experiment) -> Resolved:

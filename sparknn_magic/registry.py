@@ -214,11 +214,12 @@ def load_all(kinds: Iterable[str] | None = None) -> tuple[list[Item], list[Failu
 
     Without kinds, entry points of groups that do not exist are among the failures too.
     """
-    items, failures = _loaded((kind, claim) for kind in kinds or GROUPS for claim in claims(kind))
+    items, failures = load_claims((kind, claim) for kind in kinds or GROUPS for claim in claims(kind))
     return items, failures if kinds is not None else [*_strange_groups(), *failures]
 
 
-def _loaded(wanted: Iterable[tuple[str, Claim]]) -> tuple[list[Item], list[Failure]]:
+def load_claims(wanted: Iterable[tuple[str, Claim]]) -> tuple[list[Item], list[Failure]]:
+    """Import these plugins; one that fails harms only itself and is returned with its reason."""
     items: list[Item] = []
     failures: list[Failure] = []
     for kind, claim in wanted:
@@ -252,21 +253,42 @@ def select(what: str | None = None) -> tuple[list[Item], list[Failure]]:
 
     Raises: UnknownName where there is no such task, kind or package.
     """
-    if what is None:
-        return load_all()
+    found, strange = claims_of(what)
+    items, failures = load_claims(found)
+    if what is not None and is_task(what):
+        items = [item for item in items if item.serves(what)]
+    return items, [*strange, *failures]
+
+
+def is_task(what: str) -> bool:
+    """Tell whether this is the name of a task."""
+    return fold(what) in {fold(name) for name in names("task")}
+
+
+def claims_of(what: str | None = None) -> tuple[list[tuple[str, Claim]], list[Failure]]:
+    """Return the claims of a kind or a package, or all; and entry points of groups that nobody reads.
+
+    Of a task these are all claims: only a plugin itself tells which tasks it serves. No plugin is imported.
+    Raises: UnknownName where there is no such task, kind or package.
+    """
     kinds = {fold(form): kind for kind in GROUPS for form in (kind, plural(kind))}
-    if fold(what) in kinds:
-        return load_all([kinds[fold(what)]])
-    tasks = names("task")
-    if fold(what) in {fold(name) for name in tasks}:
-        items, failures = load_all()
-        return [item for item in items if item.serves(what)], failures
-    if any(claim.is_of(what) for kind in GROUPS for claim in claims(kind)):
-        return of_package(what)
-    known = [*tasks, *(plural(kind) for kind in GROUPS)]
+    if what is not None and fold(what) in kinds:
+        kind = kinds[fold(what)]
+        return [(kind, claim) for claim in claims(kind)], []
+    every = [(kind, claim) for kind in GROUPS for claim in claims(kind)]
+    if what is None or is_task(what):
+        return every, _strange_groups()
+    if any(claim.is_of(what) for _, claim in every):
+        return _claims_of_package(what)
+    known = [*names("task"), *(plural(kind) for kind in GROUPS)]
     raise UnknownName(
         f"there is no task or kind '{what}'.{did_you_mean(what, known)}", hint=f"Known: {', '.join(known)}."
     )
+
+
+def _claims_of_package(package: str) -> tuple[list[tuple[str, Claim]], list[Failure]]:
+    theirs = [(kind, claim) for kind in GROUPS for claim in claims(kind) if claim.is_of(package)]
+    return theirs, [failure for failure in _strange_groups() if fold(failure.package) == fold(package)]
 
 
 def of_package(package: str) -> tuple[list[Item], list[Failure]]:
@@ -274,9 +296,9 @@ def of_package(package: str) -> tuple[list[Item], list[Failure]]:
 
     Raises: UnknownName where no package of this name has any.
     """
-    theirs = [(kind, claim) for kind in GROUPS for claim in claims(kind) if claim.is_of(package)]
-    items, failures = _loaded(theirs)
-    failures = [*(failure for failure in _strange_groups() if fold(failure.package) == fold(package)), *failures]
+    theirs, strange = _claims_of_package(package)
+    items, failures = load_claims(theirs)
+    failures = [*strange, *failures]
     if not items and not failures:
         packages = {claim.package for kind in GROUPS for claim in claims(kind)}
         raise UnknownName(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.bundle.folder import check_target, new_bundle
-from sparknn_magic.errors import SparkNNError
+from sparknn_magic.errors import SparkNNError, SpecError
 from sparknn_magic.kept_runs import outcome, recorded
 from sparknn_magic.model import Model
 from sparknn_magic.outcome import (
@@ -216,6 +216,7 @@ def dry_run(spec: Any, **options: Any) -> dict[str, Any]:
             "parameters": _parameters(network),
         },
         **_layers(checked.resolved.model, network),
+        **_graph(checked, found, network),
         "train": {k: v for k, v in plain.get("train", {}).items() if v is not None and k != "workers"},
         "pretrained": older.note if older is not None else None,
         "workers": checked.workers if checked.task.trains else None,
@@ -237,6 +238,16 @@ def _layers(model: ResolvedStep, network: Any) -> dict[str, Any]:
     from sparknn_magic.layers import table
 
     return {"layers": table(network), "notes": list(model.notes)} if isinstance(model, ResolvedLayers) else {}
+
+
+def _graph(checked: Checked, found: Any, network: Any) -> dict[str, Any]:
+    """Return the plan's drawing of the network, or why there is none: what is trained need not be drawn."""
+    from sparknn_magic.tracing import follow
+
+    try:
+        return {"graph": follow(network, found.inputs, title=checked.name)}
+    except SpecError as error:
+        return {"not_drawn": error.message}
 
 
 def evaluation_rows(spark: "SparkSession", experiment: Experiment) -> tuple["DataFrame", str]:

@@ -5,7 +5,7 @@ of the rooms, or brings its own. Standard library only; the rooms are imported b
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.errors import SpecError
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Task(ABC):
     """One kind of problem."""
 
+    # The keys under `data` that name columns of its rows, and in words what such a column holds; none: not told. For
+    # the words that the built-in tasks use, `%sparknn new` finds columns of a fitting type.
+    roles: Mapping[str, str] = {}
     default_loss: str = ""  # the loss of a cell that names none
     own_loss: bool = False  # the architectures bring their loss: a cell names none
     # What a cell of this task has where it says nothing, as it would write it: {"train": {"batch_size": 16}}.
@@ -56,9 +59,10 @@ class Task(ABC):
         """Return what a dry run says of the rows beside columns and steps: lines `name, text`."""
         return []
 
-    def preview(self, plan: Any, most: int | None) -> "Findings":
+    def preview(self, plan: Any, most: int | None, say: Callable[[str], None]) -> "Findings":
         """Return what is found of the rows before training; `most` is how many are looked at, None: the task's own.
 
+        `say` hears what is being done now, in a few words: "counting rows".
         Raises: SpecError where the task has no preview.
         """
         raise SpecError(f"the task {plan.experiment.task} has no preview; --dry-run looks at its rows.")

@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from sparknn_magic.explaining import picture_weights, text_weights
+from sparknn_magic.explaining import around, box_weights, picture_weights, text_weights
 from sparknn_magic.infer.worker import make_session
 from sparknn_magic.show.example import Example, Row
-from sparknn_magic.show.explained import heat, picture_reasons, text_reasons
+from sparknn_magic.show.explained import BoxReason, box_reasons, heat, picture_reasons, text_reasons
+from sparknn_magic.show.misses import Box
+from sparknn_zoo.detection.explained import surest
 from tests.benchmarks.rounds import export
 
 
@@ -105,3 +107,67 @@ def test_mistakes_are_told_in_words_and_escaped():
     assert seen.title == "no mistakes on these rows, and 1 right answer"
     assert seen.text == "  ✓ 1 97%: hidden 25 % from the left, 50 % from the top, the score is 25.0% lower"
     assert seen.html.count("data:image/png;base64,") == 2
+
+
+BOX = np.array([20.0, 20.0, 32.0, 32.0])
+
+
+def lamps(images):
+    """Find class 1 at `BOX`: by 0.5 for its own light, and by 0.4 for that of the lamp above it; and class 0 beside."""
+    light, lamp = (images[:, rows, 20:32].mean((1, 2, 3)) / 255 for rows in (slice(20, 32), slice(8, 16)))
+    boxes = np.tile(np.array([BOX, BOX + 1, BOX + 30], np.float32), (len(images), 1, 1))
+    scores = np.stack([0.5 * light + 0.4 * lamp, np.full(len(images), 0.95), np.full(len(images), 0.9)], 1)
+    count = (2 + (light > 0)).astype(np.int64)
+    return boxes, scores.astype(np.float32), np.tile([1, 0, 1], (len(images), 1)), count
+
+
+def test_a_boxs_weights_are_what_it_loses_and_other_classes_and_places_do_not_count():
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[20:32, 20:32] = pixels[8:16, 20:32] = 255
+    weights = box_weights(lamps, pixels, 1, BOX)
+    rows, columns = around(BOX, 64, 64)
+    assert (rows, columns) == (slice(8, 45), slice(8, 45))
+    outside = weights.copy()
+    outside[rows, columns] = 0
+    assert (outside == 0).all()
+    assert weights[20:32, 20:32].mean() > 0.05
+    assert weights[9:15, 22:30].mean() > 0.05  # the lamp above it
+    assert np.abs(weights[41:45, 41:45]).max() < 0.02
+    assert weights.shape == (64, 64)
+
+
+def test_false_boxes_come_first_and_say_what_is_there():
+    cup, jug = Box("cup", 0, 0, 10, 10), Box("jug", 20, 20, 30, 30)
+    right, twice = Box("cup", 0, 0, 10, 9, 0.8), Box("cup", 0, 0, 10, 8, 0.8)
+    unsure = Box("jug", 0, 0, 9, 9, 0.2)  # below the score that divides them best
+    other, nothing = Box("cup", 20, 20, 30, 29, 0.9), Box("cup", 50, 50, 60, 60, 0.95)
+    both = [
+        ((cup,), (right, unsure)),
+        ((cup, jug), (right, other)),
+        ((cup,), (right, twice)),
+        ((), (nothing,)),
+        ((), ()),
+    ]
+    wrong = [(3, nothing, False, ""), (1, other, False, "jug"), (2, twice, False, "")]
+    assert surest(both) == [*wrong, (0, right, True, "")]
+
+
+def test_boxes_are_told_in_words_and_drawn_twice():
+    evil = "<img src=x onerror=alert(1)>"
+    weights = np.zeros((24, 30), np.float32)
+    weights[2, 3] = 0.4
+    image = np.full((24, 30, 3), 90, np.uint8)
+    box = Box(evil, 8, 8, 16, 20, 0.91)
+    some = [
+        BoxReason(image, box, weights, False),
+        BoxReason(image[..., :1], Box("cup", 0, 0, 9, 9, 0.8), weights, True),
+    ]
+    found = box_reasons([*some, BoxReason(image, Box("cup", 0, 0, 9, 9, 0.7), weights, False, "jug")])
+    assert "<img src=x" not in found.html
+    assert found.html.count("data:image/png;base64,") == 6
+    assert found.title == "2 mistakes, the most confident first, and 1 right answer"
+    assert found.text.splitlines() == [
+        f"  ✗ {evil} 91%, there is none: hidden beside its box, the score is 40.0% lower",
+        "  ✓ cup 80%: hidden in its box, the score is 40.0% lower",
+        "  ✗ cup 70%, is jug: hidden in its box, the score is 40.0% lower",
+    ]

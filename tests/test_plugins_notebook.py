@@ -36,14 +36,15 @@ def test_a_decorated_function_of_the_notebook_is_found_by_its_name(run_script):
         NET
         + """
 from sparknn_magic import registry
-from sparknn_magic.show.catalogue import item_help, zoo_table
+from sparknn_magic.show.catalogue import item_help
+from sparknn_magic.show.zoo_listing import zoo
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import resolve
 
 cell = "task: image-classification\\ndata: {train: t}\\nmodel: {tiny: {width: 2}}"
 resolved = resolve(Experiment.parse(cell))
 print(resolved.model.options, resolved.model.part.ref, resolved.model.part.code is not None)
-print("this notebook" in zoo_table(*registry.select("architectures")), "width" in item_help(registry.find("tiny")))
+print("this notebook" in repr(zoo("architectures")), "width" in item_help(registry.find("tiny")))
 print([item.name for item in registry.select("notebook")[0]])
 first = registry.get("architecture", "tiny")
 

@@ -4,7 +4,7 @@ import pytest
 
 from sparknn_magic import registry
 from sparknn_magic.errors import PluginError, UnknownName
-from sparknn_magic.show.catalogue import zoo_table
+from sparknn_magic.show.zoo_listing import zoo
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import resolve
 
@@ -161,7 +161,7 @@ def test_two_strangers_of_one_name_are_both_used_by_their_packages(package):
     )
     assert registry.find("strange-nine:same").source == "strange_nine"
     assert [item.source for item in registry.select("strange_eight")[0]] == ["strange_eight"]
-    table = zoo_table(*registry.select("architectures"))
+    table = repr(zoo("architectures"))
     assert "strange_eight:same" in table
     assert "strange_nine:same" in table
 

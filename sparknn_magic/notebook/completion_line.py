@@ -9,7 +9,7 @@ from sparknn_magic import registry
 from sparknn_magic.notebook.completion_rows import Catalog, Offer
 from sparknn_magic.notebook.words import COMMANDS, Command
 
-MODES = ("permissive", "dropmalformed", "failfast")
+VALUES = {"--mode": ("permissive", "dropmalformed", "failfast"), "--size": ("small", "medium", "large")}
 NEW = ("train", "lr-find")  # commands whose NAME is of a model that is yet to be
 META = "bundle.json"
 
@@ -28,7 +28,7 @@ def line_offers(
     if known is None:
         return [], word
     if before[-1] in known.options:
-        return [Offer(value, "value") for value in (MODES if before[-1] == "--mode" else ())], word
+        return [Offer(value, "value") for value in VALUES.get(before[-1], ())], word
     if word.startswith("-"):
         used = {each.partition("=")[0] for each in before}
         flags = [Offer(flag, "flag") for flag in known.flags if flag not in used]
@@ -68,7 +68,7 @@ def _names(command: str, known: Command, given: Sequence[str], names: Mapping[st
     if command == "zoo":
         kinds = [registry.plural(kind) for kind in registry.GROUPS]
         return [*(Offer(name, "task") for name in registry.names("task")), *(Offer(kind, "kind") for kind in kinds)]
-    if command == "init":
+    if command in ("init", "new"):
         return [Offer(name, "task") for name in registry.names("task")]
     if command == "load":
         return [Offer(str(folder), "model") for folder in _folders()]

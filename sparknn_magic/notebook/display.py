@@ -3,19 +3,22 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
 from sparknn_magic.show.live import RunState
+from sparknn_magic.show.preview_progress import LookState
 from sparknn_magic.show.progress import Lines
 from sparknn_magic.show.stream import StreamState
 
 PATIENCE = 0.5  # seconds until the display appears: an error that comes sooner stands alone
-SECONDS = 0.5  # between two updates of the display
+SECONDS = 0.5  # between two updates of the display, at first
+SHARE = 600  # later a 600th of the time so far: a day has some 4,000 updates, which the notebook's server passes on
 STOP = "Stop after this epoch"
+NO_BUTTON = "An interrupt ends it; finished epochs are kept."
 
 
 class Rendered:
@@ -48,12 +51,17 @@ class State(Protocol):
 
 
 class Followed:
-    """A listener that keeps one display up to date. Everything here runs in the kernel's main thread."""
+    """A listener that keeps one display up to date. Everything here runs in the kernel's main thread.
 
-    def __init__(self, state: State):
-        self.state = state
+    Where nobody is `watching`, as under nbconvert and papermill, it draws when a line is added and at no other time.
+    """
+
+    def __init__(self, state: State, *, watching: bool = True, clock: Callable[[], float] = time.monotonic):
+        self.state, self.watching, self.clock = state, watching, clock
         self.handle: Any = None
-        self.last = time.monotonic() + PATIENCE - SECONDS
+        self.began = clock()
+        self.last = self.began + PATIENCE - SECONDS
+        self.drawn = ""  # the text of the last update
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Take in one event."""
@@ -61,8 +69,12 @@ class Followed:
 
     def tick(self) -> None:
         """Draw, if it is time; called often."""
-        if time.monotonic() - self.last >= SECONDS:
-            self._draw(Rendered(self.state.html(), self.state.text()))
+        now = self.clock()
+        if now - self.last < max(SECONDS, (now - self.began) / SHARE):
+            return
+        text = self.state.text()
+        if self.watching or text != self.drawn:
+            self._draw(Rendered(self.state.html(), text))
 
     def replace(self, result: Any) -> None:
         """Put a result in the progress's place that says all there is to say."""
@@ -80,7 +92,7 @@ class Followed:
         self._draw(content)
 
     def _draw(self, content: Rendered) -> None:
-        self.last = time.monotonic()
+        self.last, self.drawn = self.clock(), content.text
         if self.handle is None:
             self.handle = display(content, display_id=True)
         else:
@@ -118,7 +130,10 @@ class Panel(LiveDisplay):
         super()._draw(content)
         if self.place is None and self.state.stages.get("train") == "start":
             self.button = self._make_button()
-            self.place = display(self.button, display_id=True)
+            # The text is for frontends that have no widgets.
+            self.place = display(
+                {**self.button._repr_mimebundle_(), "text/plain": NO_BUTTON}, raw=True, display_id=True
+            )
 
     def _settle(self, content: Rendered) -> None:
         super()._draw(content)
@@ -177,7 +192,14 @@ def progress(shell: InteractiveShell, name: str, epochs: int) -> LiveDisplay | L
     if not hasattr(shell, "kernel"):
         return LineDisplay()
     state = RunState(name, total=epochs)
-    return Panel(state, shell.kernel) if hears_clicks(shell.kernel) else LiveDisplay(state)
+    if hears_clicks(shell.kernel):
+        return Panel(state, shell.kernel)
+    return LiveDisplay(state, watching=watched(shell.kernel))
+
+
+def watched(kernel: Any) -> bool:
+    """Say whether a person looks on: what runs a notebook without one (nbclient) tells that nobody can be asked."""
+    return bool(kernel.get_parent().get("content", {}).get("allow_stdin", True))
 
 
 def hears_clicks(kernel: Any) -> bool:
@@ -193,12 +215,25 @@ def sweep_progress(shell: InteractiveShell, name: str) -> LiveDisplay | LineDisp
     """Return the same for a search of a learning rate, which is one epoch and has no stages after it."""
     stages = dict.fromkeys(("check", "prepare", "train"), "wait")
     state = RunState(name, doing="looking for a learning rate for", stages=stages, total=1)
-    return LiveDisplay(state) if hasattr(shell, "kernel") else LineDisplay()
+    return LiveDisplay(state, watching=watched(shell.kernel)) if hasattr(shell, "kernel") else LineDisplay()
 
 
 def stream_progress(shell: InteractiveShell) -> Followed | LineDisplay:
     """Return what follows a stream that has been started."""
-    return Followed(StreamState()) if hasattr(shell, "kernel") else LineDisplay()
+    return Followed(StreamState(), watching=watched(shell.kernel)) if hasattr(shell, "kernel") else LineDisplay()
+
+
+class LookLines(LineDisplay):
+    """A preview in a plain terminal: its steps as lines, then what it has found."""
+
+    def replace(self, result: Any) -> None:
+        """Show the result as text."""
+        show(result._repr_html_(), repr(result))
+
+
+def look_progress(shell: InteractiveShell, source: str) -> Followed | LookLines:
+    """Return what follows a preview of rows."""
+    return Followed(LookState(source), watching=watched(shell.kernel)) if hasattr(shell, "kernel") else LookLines()
 
 
 def show(html: str, text: str) -> None:

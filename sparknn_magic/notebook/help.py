@@ -21,13 +21,21 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "predict": {
         "--into": "variable and view of the scored rows; with --stream the table that they are added to",
+        "--show": "first rows to show with their pictures or texts, 0 to 100 (default: 5 as a plain table)",
         "--mode": "rows that cannot be scored: permissive (default: a null and the reason), dropmalformed or failfast",
         "--column": "the input column (default: the one that the model was trained on)",
         "--stream": "score the rows that arrive later too",
         "--once": "with --stream: end when what is there now is scored",
         "--checkpoint": "with --stream: folder by which it goes on where it was",
     },
-    "show": {"--examples": "how many test rows to show, with what the model says of them"},
+    "zoo": {
+        "--size": "networks alone: small (below 1 million parameters), medium (below 10 million) or large",
+        "--source": "a package with plugins, built-in, or notebook",
+    },
+    "show": {
+        "--examples": "how many test rows to show, with what the model says of them",
+        "--graph": "the network's blocks, what each gives and takes, and its parameters; needs torch",
+    },
     "explain": {"--examples": "how many rows to show, the most confident mistakes first; 6 where it is not given"},
     "preview": {
         "--rows": "rows to look at where there are more: a sample of them, which the report tells",
@@ -54,7 +62,7 @@ task: image-classification
 data: {train: products}
 model: resnet9""",
     "predict": """\
-%%sparknn predict fashion --into scored
+%%sparknn predict fashion --into scored --show 12
 SELECT id, image FROM products_new""",
     "evaluate": """\
 %%sparknn evaluate fashion
@@ -75,6 +83,7 @@ augment:
     "runs": "%sparknn runs fashion",
     "help": "%sparknn help resnet18",
     "init": "%sparknn init image-classification --from products",
+    "new": "%sparknn new text-classification",
 }
 
 

@@ -9,6 +9,7 @@ class LookMagics:
     """The commands that look: at rows before training, at models beside each other, at kept runs."""
 
     if TYPE_CHECKING:
+        shell: Any
 
         def _variables(self) -> dict[str, Any]: ...
         def _first_line(self, body: str) -> int: ...
@@ -16,6 +17,7 @@ class LookMagics:
 
     def _preview(self, line: Line, body: str) -> None:
         from sparknn_magic.notebook.background import in_background
+        from sparknn_magic.notebook.display import look_progress
         from sparknn_magic.previewing import preview, read_rows, resolve_preview
         from sparknn_magic.sessions import session
         from sparknn_magic.spec.experiment import Experiment
@@ -24,9 +26,16 @@ class LookMagics:
         asked: dict[str, Any] = {"first_line": first, "overrides": line.overrides, "variables": names}
         experiment = Experiment.parse(body, rows_only=True, **asked)
         resolve_preview(experiment)  # a wrong name is told at once, before Spark is started
-        spark = session()
-        found = in_background(spark, lambda _: preview(experiment, spark=spark, rows=rows, variables=names))
-        self._looked(line, found)
+        view = look_progress(self.shell, str(experiment.data.train.value))
+        try:
+            spark = session()
+            given: dict[str, Any] = {"spark": spark, "rows": rows, "variables": names}
+            found = in_background(spark, lambda tell: preview(experiment, on_event=tell, **given), view)
+        except BaseException as error:
+            view.fail(interrupted=isinstance(error, KeyboardInterrupt))
+            raise
+        view.replace(found)
+        self._write(line, found)
 
     def _compare(self, line: Line, body: str) -> None:
         from sparknn_magic.comparing import compare
@@ -42,6 +51,9 @@ class LookMagics:
         from sparknn_magic.notebook.display import show
 
         show(found._repr_html_(), repr(found))
+        self._write(line, found)
+
+    def _write(self, line: Line, found: Any) -> None:
         if line.options.get("--page"):
             print(f"page: {found.save(line.options['--page'])}")
 

@@ -1,8 +1,5 @@
 """`%sparknn` and `%%sparknn`: read the line, call the function that scripts call, bind a name. No logic of its own."""
 
-import contextlib
-import re
-from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,35 +7,17 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from traitlets import Dict, Unicode, observe
 
-from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, SpecError, UnknownName, did_you_mean
 from sparknn_magic.notebook import completion, help
 from sparknn_magic.notebook.help_magics import HelpMagics
 from sparknn_magic.notebook.look_magics import LookMagics
-from sparknn_magic.notebook.words import COMMANDS, Line, read_line
+from sparknn_magic.notebook.new_magics import NewMagics
+from sparknn_magic.notebook.predict_magics import PredictMagics
+from sparknn_magic.notebook.words import Line, read_line
 from sparknn_magic.settings import choose, models_folder
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from sparknn_magic.model import Model
-
-SHOWN_ROWS = 5
-FOLLOWED = 30.0  # seconds that a cell follows a stream it has started, at most
-PLAIN_TYPES = ("string", "int", "bigint", "smallint", "tinyint", "double", "float", "boolean", "date", "timestamp")
-
-# What is shown of a prediction's fields; the main one stands under "prediction".
-SHOWN_FIELDS = {
-    "label": "prediction.label",
-    "prediction": "prediction.prediction",
-    "embedding": "concat(size(prediction.embedding), ' numbers: ', array_join(transform("
-    "slice(prediction.embedding, 1, 2), x -> format_number(x, 4)), ', '), ', ...')",
-    "entities": "array_join(transform(prediction.entities, e -> concat(e.text, ' (', e.label, ')')), ', ')",
-    "objects": "array_join(transform(prediction.objects, o -> concat(o.label, ' ', format_number(o.score, 2))), ', ')",
-    "score": "round(double(prediction.score), 4)",
-    "error": "prediction.error",
-}
-MAIN_FIELDS = ("label", "prediction", "embedding", "entities", "objects")
 
 
 class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
@@ -46,7 +25,7 @@ class Interrupted(SparkNNError):  # noqa: N818  (the word that the cell shows)
 
 
 @magics_class
-class SparkNNMagics(HelpMagics, LookMagics, Magics):
+class SparkNNMagics(HelpMagics, LookMagics, PredictMagics, NewMagics, Magics):
     """Train, score and inspect neural networks on Spark."""
 
     shell: InteractiveShell  # always given to an extension's magics
@@ -135,68 +114,6 @@ class SparkNNMagics(HelpMagics, LookMagics, Magics):
         self.shell.user_ns[f"{name}_lr"] = found
         view.replace(found)
 
-    def _predict(self, line: Line, body: str) -> None:
-        if "--stream" in line.flags:
-            self._stream(line, body)
-            return
-        lost = [word for word in ("--once", "--checkpoint") if word in (*line.flags, *line.options)]
-        if lost:
-            raise SpecError(f"predict: {lost[0]} is for a stream.", hint=f"Usage: {COMMANDS['predict'].usage}")
-        self._predict_rows(line, body)
-
-    def _predict_rows(self, line: Line, body: str) -> None:
-        from sparknn_magic.model import rows_of
-        from sparknn_magic.notebook.background import in_background
-        from sparknn_magic.notebook.display import show
-        from sparknn_magic.show.rows import rows_html, rows_text
-
-        into = line.options.get("--into", "")
-        if not into.isidentifier() or iskeyword(into):
-            what = f"'{into}' is no variable's name" if into else "say where the rows go"
-            raise SpecError(f"predict: {what}.", hint=f"Usage: {COMMANDS['predict'].usage}")
-        model, names = self._model(line.name()), self._variables()
-        column, mode = line.options.get("--column"), line.options.get("--mode", "permissive")
-
-        def work(_: Any) -> tuple["DataFrame", list[dict[str, Any]]]:
-            rows = rows_of(model.spark, body, names)
-            if rows.isStreaming:
-                raise SpecError(
-                    "predict: these rows keep arriving.", hint="--stream --into TABLE scores them as they do."
-                )
-            scored = model.predict(rows, column=column, mode=mode)
-            # Limited before the model runs: after it, Spark would score a whole batch to show five rows.
-            first = _plain(model.predict(rows.limit(SHOWN_ROWS), column=column, mode=mode))
-            scored.createOrReplaceTempView(into)
-            return scored, first
-
-        scored, first = in_background(model.spark, work)
-        self.shell.user_ns[into] = scored
-        title = f"{into}: a DataFrame and a view of {len(scored.columns)} columns; its first rows"
-        show(rows_html(title, first), rows_text(title, first))
-
-    def _stream(self, line: Line, body: str) -> None:
-        """Start the query, follow it until it has caught up, and leave it running under a name."""
-        from sparknn_magic.notebook.background import in_background
-        from sparknn_magic.notebook.display import stream_progress
-
-        into = line.options.get("--into")
-        if into is None:
-            raise SpecError("predict: say into which table the rows go.", hint=f"Usage: {COMMANDS['predict'].usage}")
-        model, names = self._model(line.name()), self._variables()
-        asked: dict[str, Any] = {
-            "column": line.options.get("--column"),
-            "mode": line.options.get("--mode", "permissive"),
-        }
-        asked |= {"checkpoint": line.options.get("--checkpoint"), "once": "--once" in line.flags, "variables": names}
-        found = in_background(model.spark, lambda _: model.stream(body, into, **asked))
-        found.variable = variable_of(into)
-        names[found.variable] = found
-        view = stream_progress(self.shell)
-        with contextlib.suppress(KeyboardInterrupt):  # of the looking on: the query goes on
-            in_background(model.spark, lambda tell: found.follow(tell, None if asked["once"] else FOLLOWED), view)
-        view.replace(found)
-        found.require_sound()
-
     def _evaluate(self, line: Line, body: str) -> None:
         from sparknn_magic.notebook.background import in_background
         from sparknn_magic.notebook.display import show
@@ -219,11 +136,11 @@ class SparkNNMagics(HelpMagics, LookMagics, Magics):
 
     def _zoo(self, line: Line, body: str) -> None:
         from sparknn_magic.notebook.display import show
-        from sparknn_magic.show.catalogue import zoo_table
-        from sparknn_magic.show.html import zoo_html
+        from sparknn_magic.show.zoo_listing import zoo
 
-        items, failures = registry.select(line.names[0] if line.names else None)
-        show(zoo_html(items, failures), zoo_table(items, failures))
+        what = line.names[0] if line.names else None
+        found = zoo(what, size=line.options.get("--size"), source=line.options.get("--source"))
+        show(found._repr_html_(), repr(found))
 
     def _show(self, line: Line, body: str) -> None:
         from sparknn_magic.bundle.folder import read_bundle
@@ -231,15 +148,26 @@ class SparkNNMagics(HelpMagics, LookMagics, Magics):
         from sparknn_magic.show.html import model_html
         from sparknn_magic.show.text import model_text
 
+        if "--examples" in line.options and "--graph" in line.flags:
+            raise SpecError("show: --examples or --graph, not both in one line.")
         if "--examples" in line.options:
             self._examples(line)
             return
         model, folder = self._find(line.name())
-        if model is not None:
+        if "--graph" in line.flags:
+            self._graph(model if model is not None else folder)
+        elif model is not None:
             show(model._repr_html_(), repr(model))
         elif folder is not None:  # looking at a model takes no Spark
             meta = read_bundle(folder)
             show(model_html(meta), model_text(meta))
+
+    def _graph(self, model: Any) -> None:
+        from sparknn_magic.graphing import graph
+        from sparknn_magic.notebook.display import show
+
+        found = graph(model)
+        show(found._repr_html_(), repr(found))
 
     def _examples(self, line: Line) -> None:
         from sparknn_magic.notebook.background import in_background
@@ -314,20 +242,3 @@ def unload(shell: InteractiveShell) -> None:
     help.unregister(shell.input_transformer_manager.line_transforms)
     for magics in shell.magics_manager.magics.values():
         magics.pop("sparknn", None)
-
-
-def variable_of(into: str) -> str:
-    """Return the name that a stream into this table or folder has in the notebook: `scored` -> `scored_stream`."""
-    return re.sub(r"\W", "_", re.split(r"[./]", into.rstrip("/"))[-1]).lstrip("0123456789") + "_stream"
-
-
-def _plain(scored: "DataFrame") -> list[dict[str, Any]]:
-    """Return the rows, without pictures: their plain columns and the prediction's main fields.
-
-    Lists among these are shown by how many values they have, and the first of them.
-    """
-    plain = [f"`{name.replace('`', '``')}`" for name, kind in scored.dtypes if kind in PLAIN_TYPES]
-    given: Any = scored.schema["prediction"].dataType
-    fields = [name for name in given.names if name in SHOWN_FIELDS]
-    shown = [f"{SHOWN_FIELDS[name]} AS {'prediction' if name in MAIN_FIELDS else name}" for name in fields]
-    return [row.asDict() for row in scored.selectExpr(*plain, *shown).collect()]

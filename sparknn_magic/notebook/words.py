@@ -39,13 +39,13 @@ COMMANDS = {
         body="yes",
     ),
     "predict": Command(
-        "%%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+        "%%sparknn predict NAME --into VAR [--show N] [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
         " [--stream [--once] [--checkpoint FOLDER]]",
         "score the rows of the body: SQL, a table, a view, a DataFrame's name or a path; with --stream those that "
         "arrive later too, into a table (--into TABLE)",
         (1, 1),
         flags=("--stream", "--once"),
-        options=("--into", "--mode", "--column", "--checkpoint"),
+        options=("--into", "--show", "--mode", "--column", "--checkpoint"),
         body="yes",
     ),
     "evaluate": Command(
@@ -55,11 +55,18 @@ COMMANDS = {
         body="may",
     ),
     "load": Command("%sparknn load FOLDER [NAME]", "read a model folder and bind it to its name", (1, 2)),
-    "zoo": Command("%sparknn zoo [TASK or KIND]", "list the plugins: architectures, preprocessors, ...", (0, 1)),
+    "zoo": Command(
+        "%sparknn zoo [TASK or KIND] [--size small|medium|large] [--source NAME]",
+        "list the plugins: architectures, preprocessors, ...",
+        (0, 1),
+        options=("--size", "--source"),
+    ),
     "show": Command(
-        "%sparknn show NAME [--examples N]",
-        "show a trained model: metrics, settings, parity; or N of its test rows with what it says of them",
+        "%sparknn show NAME [--examples N | --graph]",
+        "show a trained model: metrics, settings, parity; or N of its test rows with what it says of them; or its "
+        "network, drawn",
         (1, 1),
+        flags=("--graph",),
         options=("--examples",),
     ),
     "explain": Command(
@@ -98,6 +105,11 @@ COMMANDS = {
         "put a cell to start from below: sensible settings for the task, with comments",
         (1, 1),
         options=("--from",),
+    ),
+    "new": Command(
+        "%sparknn new [TASK]",
+        "open a form: task, rows, columns, model and a few knobs; its button writes the cell below",
+        (0, 1),
     ),
     "help": Command(
         "%sparknn help [COMMAND, PLUGIN or keys]",

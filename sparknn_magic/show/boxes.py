@@ -7,12 +7,10 @@ that they are seen on any picture. What is wrong has a cross or a word, not a co
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 
 import numpy as np
-from PIL import Image
 
-from sparknn_magic.show.markup import Markup, data_uri, el
+from sparknn_magic.show.markup import Markup, el, picture_uri
 from sparknn_magic.show.misses import Box, matched
 from sparknn_magic.show.words import percent, plain, plural, shorten, width
 
@@ -21,8 +19,6 @@ __all__ = ["Box", "Scene", "Scenes", "class_colours", "scene_figure", "scene_svg
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
 DARK_GROUND = ("#0072B2",)  # on which letters are white
 SIDE = 360  # of a drawing: the longer side, in pixels of the page
-SMALL = 96  # pixels up to which a picture is kept without loss
-QUALITY = 85  # of the JPEG of others
 LETTER, LINE = 6.05, 13  # width and height of a letter of 10 px
 MOST_NAME = 18  # letters of a class's name
 MOST_BOXES = 60  # drawn on a picture, the surest ones
@@ -79,12 +75,14 @@ def scene_svg(scene: Scene, score: float, colours: dict[str, str]) -> Markup:
 
 
 def boxes_svg(pixels: np.ndarray, boxes: Sequence[Box], colours: dict[str, str]) -> Markup:
-    """Return one picture, uint8[H, W, C], with its boxes and their names, and nothing of predictions."""
+    """Return one picture, uint8[H, W, C], with its boxes, their names, and their scores where they have any."""
     height, across = pixels.shape[:2]
     scale = SIDE / max(height, across)
     page = (across * scale, height * scale)
     drawn = [_rect(box, scale, colours[box.label], dashed=False) for box in boxes[:MOST_BOXES]]
-    drawn += [_label(box, _name(box), scale, colours[box.label], page) for box in boxes[:MOST_BOXES]]
+    for box in boxes[:MOST_BOXES]:
+        name = _name(box) if box.score is None else f"{_name(box)} {_score(box)}"
+        drawn.append(_label(box, name, scale, colours[box.label], page))
     image = el("image", href=_address(pixels), width=f"{page[0]:.1f}", height=f"{page[1]:.1f}")
     said = plural(len(boxes), "box", "boxes")
     view = f"0 0 {page[0]:.1f} {page[1]:.1f}"
@@ -167,15 +165,7 @@ def _label(box: Box, text: str, scale: float, colour: str, page: tuple[float, fl
 
 
 def _address(pixels: np.ndarray) -> str:
-    """Return uint8[H, W, C] as a data address: PNG where it is small, JPEG of at most twice a drawing's side else."""
-    picture = Image.fromarray(pixels.reshape(pixels.shape[:2]) if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
-    out = BytesIO()
-    if max(picture.size) <= SMALL:
-        picture.save(out, "PNG", optimize=True)
-        return data_uri(out.getvalue(), "image/png")
-    picture.thumbnail((2 * SIDE, 2 * SIDE))
-    picture.save(out, "JPEG", quality=QUALITY, optimize=True)
-    return data_uri(out.getvalue(), "image/jpeg")
+    return picture_uri(pixels, 2 * SIDE)
 
 
 # Of the report and of a notebook's output alike.

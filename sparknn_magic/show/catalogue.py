@@ -1,18 +1,18 @@
-"""The zoo and its items as text: a table of all, the help of one, a cell to paste."""
+"""A plugin as text: its help, and a cell to paste."""
 
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from sparknn_magic.plugin import Item, Nested
-from sparknn_magic.registry import Failure, full_name, names, plural
+from sparknn_magic.registry import full_name, names
 from sparknn_magic.show.starter import starter_cell
-from sparknn_magic.show.words import count, options_text, plain, shorten, table, value_text, width
+from sparknn_magic.show.words import count, options_text, plain, table, value_text, width
 from sparknn_magic.spec.schema import options_model
 from sparknn_magic.spec.words import describe_field, literals
 
@@ -25,7 +25,6 @@ _EXAMPLES = {  # task -> rows, and a network that takes them
     "token-classification": ("my_table", _PRETRAINED),
     "object-detection": ("SELECT image, boxes, labels FROM my_table", "centernet"),
 }
-COLUMNS = {"name": 36, "summary": 62, "source": 44, "package": 24}  # the widest that each may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,62 +69,6 @@ def _sample(field: FieldInfo, takes: str) -> str:
         return value_text(fixed[0])
     samples = {"a number": "0.1", "text": "text", "true": "true", "a list": "[32, 32]"}
     return next((sample for words, sample in samples.items() if takes.startswith(words)), "32")
-
-
-def package_of(item: Item) -> str:
-    """Return the top package that the item comes from; `__main__` is the notebook."""
-    package = item.build.__module__.partition(".")[0]
-    return "this notebook" if package == "__main__" else package
-
-
-def zoo_groups(items: Iterable[Item]) -> dict[str, list[Item]]:
-    """Return the items by heading, `architectures for image-classification`, in the order in which they come."""
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(plural(item.kind) + (f" for {_tasks(item)}" if item.tasks else ""), []).append(item)
-    return groups
-
-
-def _tasks(item: Item) -> str:
-    *others, last = (plain(task) for task in item.tasks)
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def zoo_columns(items: Sequence[Item], *, many_packages: bool) -> list[tuple[str, list[str]]]:
-    """Return the columns of one group; a column that says nothing of any item is left out."""
-    columns = [
-        ("name", [full_name(i) for i in items]),
-        ("summary", [brief(i.summary) for i in items]),
-        ("source", [i.source for i in items]),
-        ("package", [package_of(i) if many_packages else "" for i in items]),
-    ]
-    return [(title, cells) for title, cells in columns if any(cells)]
-
-
-def brief(summary: str) -> str:
-    """Return a summary without the shapes, which are the same in a whole group: those are in the item's help."""
-    words = re.sub(r"^float32\[[^]]*\][^>]*-> the same shape[,:] *", "", summary)
-    return re.sub(r": (numbers )?float32\[.*$", "", words).rstrip(".")
-
-
-def zoo_table(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
-    """Return the plugins grouped by kind and task: name, summary, source; then those that do not load, and why.
-
-    Where they come from more than one package, each line names its own.
-    """
-    blocks = []
-    many = len({package_of(i) for i in items}) > 1
-    for heading, group in zoo_groups(items).items():
-        columns = zoo_columns(group, many_packages=many)
-        cells = [[shorten(cell, COLUMNS[title]) if cell else "" for cell in column] for title, column in columns]
-        lines = table(list(zip(*cells, strict=True)), "l" * len(cells), indent="  ")
-        blocks.append(f"{heading} ({len(group)})\n{lines}")
-    if failures:
-        rows = [[plain(f.name), f.kind, plain(f.package), plain(f.reason)] for f in failures]
-        blocks.append(f"do not load ({len(failures)})\n" + table(rows, "llll", indent="  "))
-    if not blocks:
-        return "no plugins found\n"
-    return "\n\n".join(blocks) + "\n\n`%sparknn help NAME` shows the options of one, and a cell to paste.\n"
 
 
 def item_help(item: Item) -> str:

@@ -66,6 +66,11 @@ def tagged_lines(row: Tagged) -> Markup:
     return el("div", *(el("div", el("span", n, cls="name"), _line(row.text, s, both)) for n, s in lines), cls="tagged")
 
 
+def marked(text: str, spans: Sequence[Span]) -> Markup:
+    """Return a text with its entities marked."""
+    return _line(text, spans, set(spans))
+
+
 def _line(text: str, spans: Sequence[Span], both: set[Span]) -> Markup:
     parts: list[Any] = []
     place = 0

@@ -1,13 +1,15 @@
 """What answers hang on: pictures under a map of weights, texts with coloured words."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sparknn_magic.show.example import Example, Row
 from sparknn_magic.show.examples import CELL, Examples
 from sparknn_magic.show.markup import Markup, el, image_uri
+from sparknn_magic.show.misses import Box
 from sparknn_magic.show.words import percent, plural, shorten
 
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # Okabe and Ito 2008, Color Universal Design
@@ -40,11 +42,65 @@ def picture_reasons(found: Sequence[tuple[Example, np.ndarray]]) -> Examples:
     return _examples([e.right for e, _ in found], [el("div", *figures, cls="reasons")], lines)
 
 
+@dataclass(frozen=True, eq=False)
+class BoxReason:
+    """A found box and what its score hangs on, in the part of the picture around it."""
+
+    image: np.ndarray  # uint8[H, W, C], the part as the network is given it
+    box: Box  # in pixels of the part
+    weights: np.ndarray  # float32[H, W]
+    right: bool  # whether it finds a true box of its class
+    truth: str = ""  # of a wrong one: the class that is there, "" where nothing is
+
+
+def box_reasons(found: Sequence[BoxReason]) -> Examples:
+    """Return found boxes, each with what is around it, beside a map of what its score hangs on."""
+    figures, lines = [], []
+    for each in found:
+        said = _box_said(each)
+        pair = [
+            el("img", src=image_uri(framed(picture, each.box, each.image.shape)), alt="")
+            for picture in (each.image, heat(each.image, each.weights))
+        ]
+        figures.append(el("figure", *pair, el("figcaption", said)))
+        lines.append(f"  {said}: hidden {_where(each)}, the score is {percent(float(each.weights.max()))} lower")
+    return _examples([e.right for e in found], [el("div", *figures, cls="reasons")], lines)
+
+
+def _box_said(found: BoxReason) -> str:
+    said = f"{shorten(found.box.label, CELL)} {percent(found.box.score, 0)}"
+    if found.right:
+        return f"✓ {said}"
+    return f"✗ {said}, {f'is {shorten(found.truth, CELL)}' if found.truth else 'there is none'}"
+
+
+def _where(found: BoxReason) -> str:
+    y, x = np.unravel_index(int(found.weights.argmax()), found.weights.shape)
+    box = found.box
+    return "in its box" if box.x1 <= x <= box.x2 and box.y1 <= y <= box.y2 else "beside its box"
+
+
+def framed(picture: np.ndarray, box: Box, shape: Sequence[int]) -> np.ndarray:
+    """Return uint8[h, w, 3], enlarged to be seen, with a box that is in pixels of a picture of `shape`."""
+    grown = _enlarged(picture, max(1, SIDE // max(picture.shape[:2])))
+    scale = grown.shape[0] / shape[0]
+    image = Image.fromarray(grown[..., 0] if grown.shape[2] == 1 else grown).convert("RGB")
+    draw = ImageDraw.Draw(image)
+    corners = [scale * side for side in (box.x1, box.y1, box.x2, box.y2)]
+    for width, colour in ((4, (0, 0, 0)), (2, (255, 255, 255))):  # seen on any ground
+        draw.rectangle(corners, outline=colour, width=width)
+    return np.asarray(image)
+
+
+def _enlarged(picture: np.ndarray, scale: int) -> np.ndarray:
+    return picture.repeat(scale, 0).repeat(scale, 1)
+
+
 def heat(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return uint8[h, w, 3]: the picture in grey under orange, where it speaks for the answer, and blue, against it."""
     scale = max(1, SIDE // max(image.shape[:2]))
     grey = np.asarray(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("L"), np.float32)
-    grey, weights = (np.kron(each, np.ones((scale, scale), np.float32)) for each in (grey, weights))
+    grey, weights = _enlarged(grey, scale), _enlarged(weights, scale)
     alpha = 0.8 * np.abs(weights) / max(float(np.abs(weights).max()), LEAST)
     colour = np.where(weights[..., None] > 0, np.array(FOR), np.array(AGAINST))
     return (alpha[..., None] * colour + (1 - alpha[..., None]) * grey[..., None]).clip(0, 255).astype(np.uint8)

@@ -1,13 +1,10 @@
 """Results as HTML for a notebook's output: no scripts, nothing loaded, and the colours of the notebook's own theme."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sparknn_magic.plugin import Item
-from sparknn_magic.registry import Failure
-from sparknn_magic.show.catalogue import package_of, zoo_columns, zoo_groups
 from sparknn_magic.show.detections import TITLES, class_rows, detection_figures, is_detection, lowest
 from sparknn_magic.show.entities import entity_figures, support
 from sparknn_magic.show.layers import layers_html
@@ -74,44 +71,15 @@ def plan_html(plan: Mapping[str, Any]) -> str:
         el("div", plan_title(plan), cls="title"),
         el("table", el("tbody", *facts), cls="facts"),
         layers_html(plan["layers"]) if plan.get("layers") else None,
+        el("details", el("summary", "The network, drawn"), plan["graph"].drawing()) if plan.get("graph") else None,
+        el("div", f"not drawn: {plain(plan['not_drawn'])}", cls="soft") if plan.get("not_drawn") else None,
         el("div", NOTHING_DONE, cls="soft"),
     )
-
-
-def zoo_html(items: Sequence[Item], failures: Sequence[Failure] = ()) -> str:
-    """Return the plugins by kind and task as tables: name, summary, source; then those that do not load, and why."""
-    many = len({package_of(i) for i in items}) > 1
-    parts: list[Any] = []
-    for heading, group in zoo_groups(items).items():
-        columns = zoo_columns(group, many_packages=many)
-        titles = [title for title, _ in columns]
-        rows = [_item_row(titles, row) for row in zip(*(cells for _, cells in columns), strict=True)]
-        head = el("thead", el("tr", *(el("th", title) for title in titles)))
-        parts += [el("div", f"{heading} ({len(group)})", cls="title"), el("table", head, el("tbody", *rows))]
-    if failures:
-        rows = [el("tr", el("th", plain(f.name)), el("td", f.kind), el("td", plain(f.reason))) for f in failures]
-        parts += [el("div", f"do not load ({len(failures)})", cls="title failed"), el("table", el("tbody", *rows))]
-    parts.append(
-        el("div", el("code", "%sparknn help NAME"), " shows the options of one, and a cell to paste.", cls="soft")
-    )
-    return scoped(*parts)
 
 
 def scoped(*parts: Any) -> str:
     """Return the parts in one element with the styles that are theirs alone."""
     return str(el("div", el("style", Markup(NOTEBOOK)), *parts, cls="sparknn"))
-
-
-def _item_row(titles: Sequence[str], cells: Sequence[str]) -> Markup:
-    return el(
-        "tr", *(_item_cell(title, plain(cell) if cell else "") for title, cell in zip(titles, cells, strict=True))
-    )
-
-
-def _item_cell(title: str, cell: str) -> Markup:
-    if title == "name":
-        return el("th", el("code", cell))
-    return el("td", linked(cell) if title == "source" else cell)
 
 
 def _tile(value: str, name: str) -> Markup:

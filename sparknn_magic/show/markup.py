@@ -13,6 +13,8 @@ from PIL import Image
 _URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:)\]]")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})\b")
 _VOID = {"img", "meta", "br", "source"}
+SMALL = 96  # pixels up to which a picture is kept without loss
+QUALITY = 85  # of the JPEG of others
 
 
 class Markup(str):
@@ -72,8 +74,23 @@ def data_uri(content: bytes, kind: str) -> str:
 
 def image_uri(image: np.ndarray, most: int = 192) -> str:
     """Return uint8[H, W, C] as a PNG data address, scaled down to at most `most` pixels a side."""
-    picture = Image.fromarray(image.reshape(image.shape[:2]) if image.ndim == 3 and image.shape[2] == 1 else image)
+    picture = _picture(image)
     picture.thumbnail((most, most))
     out = BytesIO()
     picture.save(out, "PNG", optimize=True)
     return data_uri(out.getvalue(), "image/png")
+
+
+def picture_uri(image: np.ndarray, most: int) -> str:
+    """Return uint8[H, W, C] as a data address: PNG where it is small, else JPEG of at most `most` pixels a side."""
+    picture, out = _picture(image), BytesIO()
+    if max(picture.size) <= SMALL:
+        picture.save(out, "PNG", optimize=True)
+        return data_uri(out.getvalue(), "image/png")
+    picture.thumbnail((most, most))
+    picture.save(out, "JPEG", quality=QUALITY, optimize=True)
+    return data_uri(out.getvalue(), "image/jpeg")
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image.reshape(image.shape[:2]) if image.ndim == 3 and image.shape[2] == 1 else image)

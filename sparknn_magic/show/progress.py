@@ -22,6 +22,8 @@ def event_line(event: Mapping[str, Any]) -> str | None:
         return f"  goes on from the checkpoint of epoch {event['epoch']} of {event['epochs']}"
     if kind == "note":
         return f"  {event['message']}"
+    if kind == "look" and "doing" in event:
+        return f"  {event['doing']}"
     return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparknn_magic.show.html import scoped
-from sparknn_magic.show.markup import el
+from sparknn_magic.show.markup import Markup, el
 from sparknn_magic.show.words import plain, shorten, table
 
 CELL = 40  # characters
@@ -16,15 +16,25 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def rows_text(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a title and the rows as columns of text."""
+    return f"{title}\n{rows_lines(rows)}"
+
+
+def rows_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the rows as columns of text."""
     if not rows:
-        return f"{title}\n(no rows)"
+        return "(no rows)"
     names = [shorten(plain(name), CELL) for name in rows[0]]
-    return f"{title}\n{table([names, *_cells(rows)], 'l' * len(names), indent='  ')}"
+    return table([names, *_cells(rows)], "l" * len(names), indent="  ")
 
 
 def rows_html(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a title and the rows as an HTML table."""
-    names = list(rows[0]) if rows else []
-    head = el("thead", el("tr", *(el("th", plain(name)) for name in names)))
-    body = el("tbody", *(el("tr", *(el("td", cell) for cell in row)) for row in _cells(rows)))
-    return scoped(el("div", title, cls="soft"), el("table", head, body) if rows else el("div", "no rows", cls="soft"))
+    return scoped(el("div", title, cls="soft"), rows_table(rows))
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return the rows as an HTML table."""
+    if not rows:
+        return el("div", "no rows", cls="soft")
+    head = el("thead", el("tr", *(el("th", plain(name)) for name in rows[0])))
+    return el("table", head, el("tbody", *(el("tr", *(el("td", cell) for cell in row)) for row in _cells(rows))))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparknn_magic.show.catalogue import item_help, zoo_table
+from sparknn_magic.show.catalogue import item_help
 from sparknn_magic.show.detections import boxes_facts, class_lines, detection_figures, is_detection, parity_words
 from sparknn_magic.show.entities import entity_figures, support
 from sparknn_magic.show.layers import layers_text
@@ -31,7 +31,7 @@ from sparknn_magic.show.words import (
     vector_figures,
 )
 
-__all__ = ["item_help", "metrics_table", "model_text", "plan_text", "zoo_table"]
+__all__ = ["item_help", "metrics_table", "model_text", "plan_text"]
 
 MOST_CLASSES = 24  # in a table of classes; of more, the worst are shown
 LABEL = 32  # columns of a class's name

@@ -12,7 +12,7 @@ class Export(Spec):
     """Where the model goes, and in which files."""
 
     folder: Text | None = Field(
-        default=None, description="folder that the model is written to; models/NAME where not given"
+        default=None, description="folder that the model is written to; NAME in the models folder where not given"
     )
     tokenizer_in_graph: bool = Field(
         default=False, description="write a second file, model_strings.onnx, that takes texts instead of token ids"

@@ -125,6 +125,22 @@ def test_bad_pictures_have_their_reason_and_streams_are_scored_too(spark, scenes
     assert [(row.id, row.prediction) for row in by_sql] == [(row.id, row.prediction) for row in expected]
 
 
+def test_a_look_draws_boxes_on_the_pictures(spark, scenes, shapes):
+    found = sparknn_magic.look(shapes, scenes[1].select("id", "image"), count=4)
+    assert re.search(r"^picture 4 \(id \d+\): (nothing found|\d objects?: )", found.text, re.M)
+    assert found.html.count("<svg") == 4
+    assert re.search(r"(brick|leaf) \d+%", found.html)
+
+
+def test_a_found_box_is_explained_by_what_lies_in_it(scenes, shapes):
+    found = sparknn_magic.explain(shapes, count=24)
+    lines = found.text.splitlines()
+    assert 12 <= len(lines) <= 24  # one of each picture with a box
+    assert found.html.count("data:image/png;base64,") == 2 * len(lines)
+    right = [line for line in lines if re.match(r"  ✓ (brick|leaf) \d+%: hidden in its box, the score is \d", line)]
+    assert len(right) >= 5
+
+
 def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
     again = shapes.evaluate(scenes[1])
     assert again["map"] == pytest.approx(shapes.metrics["map"])

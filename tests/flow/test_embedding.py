@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 import sparknn_magic
 import sparknn_magic.run
 from sparknn_magic.errors import SparkNNError
-from sparknn_magic.notebook.magics import _plain
+from sparknn_magic.looking import plain_rows
 from sparknn_magic.samples import sample
 from sparknn_magic.show.html import metrics_html, model_html
 from sparknn_magic.show.live import RunState
@@ -104,7 +104,7 @@ def test_a_prediction_keeps_the_reason_and_features_are_mllib_vectors(spark, mod
     assert (found[2].error, found[3].error, found[1].error) == ("null text", "empty text", None)
     assert found[2].embedding is found[3].embedding is None
     assert model.predict(rows, mode="dropmalformed").count() == 1
-    shown = rows_text("scored", _plain(model.predict(rows)))
+    shown = rows_text("scored", plain_rows(model.predict(rows)))
     assert re.search(r"1 +where is it +384 numbers: -?0\.\d{4}, -?0\.\d{4}, \.\.\.$", shown, re.M)
     assert re.search(r"2 +null text$", shown, re.M)
     features = {row.id: row.features for row in model.embed(rows).collect()}

@@ -155,6 +155,13 @@ def test_the_report_marks_the_entities_of_the_worst_texts_and_escapes_them(place
     assert "<script" not in found
 
 
+def test_a_look_marks_what_was_found(places):
+    found = sparknn_magic.look(places, "SELECT 7 AS id, 'my phone to Berlin' AS message UNION ALL SELECT 8, null")
+    assert re.search(r"id 7: my phone to Berlin\n +phone \(thing \d+%\), Berlin \(city \d+%\)", found.text)
+    assert re.search(r"id 8:\n +✗ null text", found.text)
+    assert "<mark>phone<small>thing " in found.html
+
+
 def test_the_cards_own_lines_find_entities_without_this_package(places):
     card = (places.folder / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(import json.*?)```", card, re.S)[1]

@@ -9,6 +9,7 @@ from PIL import Image
 
 import sparknn_magic
 from sparknn_magic.errors import SpecError
+from sparknn_magic.show.html import plan_html
 from sparknn_magic.show.text import plan_text
 from sparknn_magic.spec.layers import SOFTMAX_NOTE, described_stack
 
@@ -57,6 +58,14 @@ def trained(spark, home):
     )
 
 
+def test_its_network_is_drawn_from_the_model_folder_alone(trained):
+    text = repr(sparknn_magic.graph(trained.folder))
+    assert text.split("\n", 1)[0] == "classic: 4 blocks, 197,322 parameters"
+    assert [line.split()[:2] for line in text.split("\n")[2:]] == [
+        ["flatten", "Flatten"], ["dense", "Linear"], ["relu", "ReLU"], ["dense_1", "Linear"]
+    ]  # fmt: skip
+
+
 def test_the_classic_example_learns_and_serves_in_sql(trained, spark):
     assert trained.metrics["accuracy"] > 0.8  # by chance 0.1
     assert trained.metrics["rows"] == 100
@@ -82,6 +91,7 @@ def test_the_model_folder_says_its_layers(trained):
 def test_a_dry_run_prints_the_table_of_layers(trained, spark, home):
     plan = sparknn_magic.dry_run(CELL, name="classic", overrides=[f"export={home / 'none'}"], spark=spark)
     assert plan["notes"] == [SOFTMAX_NOTE]
+    assert "classic: 4 blocks, 197,322 parameters" in plan_html(plan)
     lines = [line.split("  ") for line in plan_text(plan).split("\n")]
     said = [[cell.strip() for cell in line if cell] for line in lines]
     for row in (

@@ -112,6 +112,17 @@ def test_the_word_that_an_intent_hangs_on_is_named(intents):
     )
 
 
+def test_a_look_at_texts_has_labels_and_reasons(intents):
+    rows = "SELECT message FROM VALUES ('hello parcel is missing'), (''), (null) AS asked (message)"
+    with pytest.warns(UserWarning, match="leaves out WHERE intent <> 'spam'"):
+        found = sparknn_magic.look(intents, rows)
+    title, _, first, empty, null = repr(found).split("\n")
+    assert title == "rows scored by intents"
+    assert re.search(r"^  delivery +█+░* +\d+\.\d% +hello parcel is missing$", first)
+    assert (empty.strip(), null.strip()) == ("✗ empty text", "✗ null text")
+    assert sparknn_magic.graph(intents).parameters == intents.meta["model"]["parameters"]
+
+
 def test_the_cards_own_lines_score_a_text_without_this_package(spark, intents):
     card = (intents.folder / "README.md").read_text()
     code = re.search(r"```python\n(import json.*?)```", card, re.S)[1]

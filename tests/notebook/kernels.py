@@ -3,9 +3,10 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupyter_client import BlockingKernelClient, KernelManager
@@ -48,20 +49,25 @@ def variables(home: Path) -> dict[str, str]:
     return kept | {name: str(home / folder) for name, folder in folders.items()}
 
 
-def execute(cells: list[str], home: Path, *, allow_errors: bool = False, timeout: int = 300) -> nbformat.NotebookNode:
+def execute(cells: list[str], home: Path, *, timeout: int = 300, **how: Any) -> nbformat.NotebookNode:
     """Run cells as nbclient does, with `home` as the kernel's folder, and return the notebook with its outputs."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    return execute_notebook(notebook, home, allow_errors=allow_errors, timeout=timeout)
+    return execute_notebook(notebook, home, timeout=timeout, **how)
 
 
 def execute_notebook(
-    notebook: nbformat.NotebookNode, home: Path, *, allow_errors: bool = False, timeout: int = 600
+    notebook: nbformat.NotebookNode,
+    home: Path,
+    *,
+    allow_errors: bool = False,
+    timeout: int = 600,
+    env: Mapping[str, str] | None = None,
 ) -> nbformat.NotebookNode:
-    """Run a notebook in place, in a kernel of this interpreter."""
+    """Run a notebook in place, in a kernel of this interpreter; `env` is added to its environment."""
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     resources = {"metadata": {"path": str(home)}}
     client = NotebookClient(notebook, timeout=timeout, allow_errors=allow_errors, resources=resources)
-    client.execute(env=variables(home))
+    client.execute(env=variables(home) | dict(env or {}))
     return notebook
 
 

@@ -13,13 +13,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbformat.sign import NotebookNotary
+from PIL import Image
 
 from tests.notebook.kernels import variables
 
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "notebook"  # what the browser tests leave to look at
 CHROMIUM = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -41,6 +45,11 @@ class Lab:
     address: str
     token: str
     root: Path  # where its notebooks are
+    home: Path  # where its own files are
+
+    def sign(self, notebook: nbformat.NotebookNode) -> None:
+        """Have the server trust a notebook's outputs, as it does those that it has seen run."""
+        NotebookNotary(data_dir=str(self.home / "data")).sign(notebook)
 
     def kernels(self) -> list[str]:
         """Return the ids of the running kernels."""
@@ -79,7 +88,7 @@ def jupyterlab(root: Path, home: Path) -> Iterator[Lab]:
     environment = variables(home) | {"JUPYTER_DATA_DIR": str(home / "data")}
     with log.open("w") as out:
         server = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    lab = Lab(f"http://127.0.0.1:{port}", token, root)
+    lab = Lab(f"http://127.0.0.1:{port}", token, root, home)
     try:
         _wait_for(lab, server, log)
         yield lab
@@ -102,14 +111,23 @@ def _wait_for(lab: Lab, server: subprocess.Popen, log: Path) -> None:
 
 
 class Page:
-    """A notebook in the browser."""
+    """A notebook in the browser; `elsewhere` has the addresses that it asks for beyond the server."""
 
-    def __init__(self, page: Any, lab: Lab, name: str):
+    def __init__(self, page: Any, lab: Lab, name: str, *, kernel: bool = True):
         self.page = page
+        self.elsewhere: list[str] = []
+        page.on("request", lambda request: self._note(request.url, lab.address))
         page.goto(f"{lab.address}/lab/tree/{name}?reset&token={lab.token}", wait_until="domcontentloaded")
-        # The status bar: the toolbar's sign says idle before the kernel has started.
-        page.wait_for_selector("text=/\\| Idle$/", timeout=90_000)
+        if kernel:
+            # The status bar: the toolbar's sign says idle before the kernel has started.
+            page.wait_for_selector("text=/\\| Idle$/", timeout=90_000)
+        else:
+            page.locator(".jp-Dialog button", has_text="No Kernel").click(timeout=90_000)
         page.wait_for_timeout(500)
+
+    def _note(self, address: str, server: str) -> None:
+        if not address.startswith((server, server.replace("http", "ws", 1), "data:", "blob:")):
+            self.elsewhere.append(address)
 
     def command(self, name: str, **values: Any) -> None:
         """Have JupyterLab carry out a command; its end is not waited for."""
@@ -128,9 +146,28 @@ class Page:
         self.cell(number).locator(".cm-content").click()
         self.command("notebook:run-cell")
 
+    def press(self, name: str) -> None:
+        """Click on a button of the notebook's toolbar, such as `interrupt`."""
+        self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={name}] jp-button").click()
+
+    def theme(self, name: str) -> None:
+        """Change to JupyterLab's theme of this name."""
+        self.command("apputils:change-theme", theme=name)
+        self.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached", timeout=30_000)
+        self.page.wait_for_timeout(1000)
+
     def count(self, number: int) -> str:
         """Return what stands in front of a cell: "[ ]:", "[*]:" while it runs, then its number."""
         return self.cell(number).locator(".jp-InputPrompt").inner_text()
+
+
+def photograph(shown: Any, name: str, folder: Path = ARTIFACTS) -> Path:
+    """Write a picture of what a locator finds as PNG, of at most 256 colours, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Image.open(BytesIO(shown.screenshot())) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(folder / f"{name}.png", optimize=True)
+    return folder / f"{name}.png"
 
 
 def write(lab: Lab, name: str, cells: list[str]) -> Path:

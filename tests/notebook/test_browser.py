@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from sparknn_magic import registry
-from tests.notebook.kernels import ROWS, START, TRAIN
-from tests.notebook.lab import ARGUMENTS, CHROMIUM, Page, jupyterlab, write
+from tests.notebook.kernels import ROWS, START, TRAIN, until
+from tests.notebook.lab import ARGUMENTS, CHROMIUM, Page, jupyterlab, photograph, write
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ,  # CI installs it: there its absence is a failure
@@ -20,6 +20,9 @@ TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\nda
 TYPED = "%%sparknn train typed\ntask: image-classification\nmodel: res"
 LONG = TRAIN.replace("epochs: 2", "epochs: 900").replace("train fashion", "train long")
 CELLS = ["%load_ext sparknn_magic", TYPO, START + ROWS, TRAIN.replace("epochs: 2", "epochs: 6"), TYPED, LONG]
+CELLS += ["%sparknn show fashion --examples 6"]
+NOWHERE = {"name": "gone", "display_name": "Gone", "language": "gone"}  # a kernel that is not installed here
+WINDOW = {"width": 1150, "height": 3600}  # high enough for all cells: those out of sight are not drawn
 MINUTES = 60_000  # in milliseconds
 
 
@@ -41,8 +44,7 @@ def browser():
 def page(lab, browser):
     """A notebook whose cells are run one after the other by the tests below."""
     write(lab, "fashion.ipynb", CELLS)
-    # High enough for all cells: those out of sight are not drawn.
-    tab = browser.new_page(viewport={"width": 1150, "height": 3000})
+    tab = browser.new_page(viewport=WINDOW)
     yield Page(tab, lab, "fashion.ipynb")
     tab.close()
 
@@ -56,6 +58,7 @@ def trained(page):
     bar = page.output(3).get_by_role("progressbar", name="training")
     bar.wait_for(timeout=3 * MINUTES)
     seen = page.output(3).inner_text()
+    photograph(page.cell(3), "running")
     page.output(3).get_by_text("About the model").wait_for(timeout=3 * MINUTES)
     return page, seen
 
@@ -106,11 +109,46 @@ def test_the_summary_takes_the_progresss_place(trained):
     assert shown.locator("svg polyline").count() == 4
 
 
-def test_a_click_on_stop_ends_the_training_after_the_epoch_and_keeps_the_model(trained):
+def test_rows_are_shown_as_pictures_with_what_the_model_says_of_them(trained):
     page, _ = trained
+    page.run(6)
+    pictures = page.output(6).locator("img")
+    expect(pictures).to_have_count(6, timeout=MINUTES)
+    assert pictures.evaluate_all(LOADED)
+    expect(page.output(6)).to_contain_text("6 labelled rows")
+
+
+def progress(shown):
+    """Return how far the training's bar is, in percent."""
+    return float(shown.get_by_role("progressbar", name="training").get_attribute("aria-valuenow"))
+
+
+def started(page):
+    """Run the long training's cell until it has told of its first step; return what it shows."""
     page.run(5)
     shown = page.output(5)
-    shown.get_by_text(re.compile(r"epoch \d+ of 900")).first.wait_for(timeout=3 * MINUTES)
+    shown.get_by_text(re.compile(r"epoch \d+ of 900, step")).first.wait_for(timeout=3 * MINUTES)
+    return shown
+
+
+def test_the_panel_moves_and_an_interrupt_ends_the_training_at_once(trained):
+    page, _ = trained
+    shown = started(page)
+    first = progress(shown)
+    assert until(lambda: progress(shown) > first, 60)
+    shown.get_by_text(re.compile(r"about .* left")).first.wait_for(timeout=MINUTES)
+    photograph(page.cell(5), "long")
+    page.press("interrupt")
+    expect(shown).to_contain_text("Interrupted: train was interrupted.", timeout=MINUTES / 4)
+    expect(shown).to_contain_text(re.compile(r"✗ train .* interrupted"))
+    expect(shown.get_by_role("button")).to_have_count(0)
+    expect(page.cell(5).locator(".jp-InputPrompt")).to_contain_text(re.compile(r"\d"))
+
+
+def test_run_again_it_goes_on_and_a_click_on_stop_ends_it_after_the_epoch_and_keeps_the_model(trained):
+    page, _ = trained
+    shown = started(page)
+    assert int(re.search(r"epoch (\d+) of 900, step", shown.inner_text())[1]) > 1  # where the checkpoint was
     shown.get_by_role("button", name="Stop after this epoch").click()
     shown.get_by_role("button", name="Stops after this epoch").wait_for(timeout=MINUTES / 2)
     shown.get_by_text("About the model").wait_for(timeout=3 * MINUTES)
@@ -119,6 +157,7 @@ def test_a_click_on_stop_ends_the_training_after_the_epoch_and_keeps_the_model(t
     expect(shown).to_contain_text("as asked; the weights are those of epoch")
 
 
+LOADED = "pictures => pictures.every(picture => picture.complete && picture.naturalWidth > 0)"
 LOOKS = """() => {
     const seen = [...document.querySelectorAll('.sparknn .tile b, .sparknn .tile span, .sparknn td, .sparknn svg text')]
     return seen.filter(e => e.textContent).map(e => {
@@ -134,9 +173,8 @@ GROUND = "() => getComputedStyle(document.querySelector('.jp-NotebookPanel-noteb
 @pytest.mark.parametrize(("theme", "light"), [("JupyterLab Dark", False), ("JupyterLab Light", True)])
 def test_text_stands_out_in_light_and_dark(trained, theme, light):
     page, _ = trained
-    page.command("apputils:change-theme", theme=theme)
-    page.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached", timeout=30_000)
-    page.page.wait_for_timeout(1000)
+    page.theme(theme)
+    photograph(page.cell(3), "light" if light else "dark")
     ground = colour(page.page.evaluate(GROUND))
     assert (luminance(ground) > 0.5) is light
     looks = page.page.evaluate(LOOKS)
@@ -146,19 +184,35 @@ def test_text_stands_out_in_light_and_dark(trained, theme, light):
     assert faint == []
 
 
-def test_a_saved_notebook_shows_the_summary_with_no_kernel_behind_it(trained, lab, browser):
+def test_a_saved_notebook_shows_curves_and_pictures_with_no_kernel_behind_it(trained, lab, browser):
     page, _ = trained
     page.command("docmanager:save")
     page.page.wait_for_timeout(3000)
-    saved = nbformat.read(lab.root / "fashion.ipynb", as_version=4).cells[3].outputs
-    assert [sorted(output.data) for output in saved] == [["text/html", "text/plain"], []]  # the button's has gone
+    saved = nbformat.read(lab.root / "fashion.ipynb", as_version=4)
+    assert "widgets" not in saved.metadata
+    both = ["text/html", "text/plain"]
+    assert [sorted(output.data) for output in saved.cells[3].outputs] == [both, []]  # the button's has gone
+    assert [sorted(output.data) for output in saved.cells[6].outputs] == [both]
     lab.end_kernels()
-    tab = browser.new_page(viewport={"width": 1150, "height": 3000})
-    again = Page(tab, lab, "fashion.ipynb")
-    expect(again.output(3)).to_contain_text("About the model", timeout=MINUTES)
-    expect(again.output(3)).to_contain_text("macro F1")
+    saved.metadata.kernelspec = NOWHERE
+    saved.metadata.pop("language_info")
+    lab.sign(saved)
+    nbformat.write(saved, lab.root / "sent.ipynb")
+    again = Page(browser.new_page(viewport=WINDOW), lab, "sent.ipynb", kernel=False)
+    shown = again.output(3)
+    expect(shown).to_contain_text("macro F1", timeout=MINUTES)
+    shown.get_by_text("How the training went").click()
+    expect(shown.locator("svg polyline")).to_have_count(4)
+    pictures = again.output(6).locator("img")
+    expect(pictures).to_have_count(6)
+    assert pictures.evaluate_all(LOADED)
     expect(again.output(1)).to_contain_text("Did you mean 'resnet18'?")
-    tab.close()
+    words = again.page.locator(".jp-Notebook").inner_text()
+    assert not re.search("widget|not trusted", words, re.IGNORECASE)
+    assert lab.kernels() == []
+    assert (page.elsewhere, again.elsewhere) == ([], [])
+    photograph(again.cell(6), "again")
+    again.page.close()
 
 
 def colour(text: str) -> tuple[float, float, float]:

@@ -113,6 +113,21 @@ def test_predict_shows_ids_and_predictions_but_no_pictures(trained):
     assert shown["text/plain"].splitlines()[1].split() == ["id", "prediction", "score", "error"]
 
 
+def test_predict_shows_so_many_pictures_as_it_is_asked_for_and_reasons_in_place(trained):
+    (shown,) = trained.run(f"%%sparknn predict fashion --into scored --show 6\n{BROKEN} ORDER BY id")
+    title, head, *lines = shown["text/plain"].splitlines()
+    assert title == "scored: a DataFrame and a view of 3 columns; its first rows"
+    assert head.split() == ["id", "prediction", "score"]
+    assert [line.split()[:2][-1] == "✗" for line in lines] == [True, False] * 3
+    assert shown["text/html"].count("data:image/png;") == 3
+    assert trained.run("%%sparknn predict fashion --into scored --show 0\nproducts_test") == []
+    said = trained.fails("%%sparknn predict fashion --into scored --show many\nproducts_test")
+    assert said.startswith("show: 'many' is no number of rows.")
+    assert "--show is for rows that are all there" in trained.fails(
+        "%%sparknn predict fashion --stream --into a --show 3\nx"
+    )
+
+
 def test_predict_scores_another_column_when_it_is_told_to(trained):
     asked = "SELECT id, image AS photo FROM products_test"
     said = trained.fails(f"%%sparknn predict fashion --into scored\n{asked}", kind=DataError)
@@ -358,7 +373,7 @@ def test_help_explains_a_plugin_a_command_and_itself(notebook, capsys):
     notebook.run("%sparknn help predict")
     assert capsys.readouterr().out.startswith("%%sparknn predict NAME --into VAR")
     notebook.run("%sparknn")
-    assert "%sparknn zoo [TASK or KIND]" in capsys.readouterr().out
+    assert "%sparknn zoo [TASK or KIND] [--size small|medium|large] [--source NAME]" in capsys.readouterr().out
     said = notebook.fails("%sparknn help resnet81", kind=UnknownName)
     assert said.startswith("there is no plugin named 'resnet81'. Did you mean 'resnet18'?")
 

@@ -1,13 +1,17 @@
 """Notebooks run in real kernels: what a saved notebook holds, and what an interrupt leaves behind."""
 
+import os
+import re
 import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
 
 from sparknn_magic import registry
+from sparknn_magic.notebook.display import NO_BUTTON
 from tests.notebook.kernels import ROWS, START, TRAIN, descendants, execute, kernel, until
 
 TYPO = "%%sparknn train fashion\ntask: image-classification\nmodel: resnet81\ndata: {train: products}"
@@ -30,7 +34,10 @@ def saved(home):
         "%sparknn evaluate fashion",
         "fashion",
     ]
-    nbformat.write(execute(cells, home, allow_errors=True), home / "saved.ipynb")
+    (home / "person").mkdir()
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # matplotlib's list of fonts is there
+    env = {"HOME": str(home / "person"), "XDG_CACHE_HOME": cache}
+    nbformat.write(execute(cells, home, allow_errors=True, env=env), home / "saved.ipynb")
     return [cell.outputs for cell in nbformat.read(home / "saved.ipynb", as_version=4).cells]
 
 
@@ -70,9 +77,36 @@ def test_every_other_result_has_html_and_text_too(saved):
         assert sorted(shown.data) == ["text/html", "text/plain"]
 
 
-def test_a_bad_cell_stops_nbclient(tmp_path):
+def test_nbconvert_makes_a_page_of_it_with_the_curves(saved, home):
+    page, _ = HTMLExporter().from_filename(str(home / "saved.ipynb"))
+    body = page[page.index("<main") :]
+    assert "How the training went" in body
+    assert body.count("<svg") == 2
+    assert "widget" not in body.lower()
+    assert re.findall(r'src="(http[^"]+)"', body) == []
+
+
+def test_no_thread_prints_anything_and_no_widget_is_kept(saved, home):
+    assert [output for outputs in saved for output in outputs if output.output_type == "stream"] == []
+    assert "widgets" not in nbformat.read(home / "saved.ipynb", as_version=4).metadata
+
+
+def test_files_are_written_to_the_run_and_the_models_folder_and_none_to_the_persons_home(saved, home):
+    assert [path for path in (home / "person").rglob("*") if path.is_file()] == []
+    others = {"person", "saved.ipynb", "ipython", "runtime", "config"} | {"spark-warehouse"}  # Jupyter's and Spark's
+    assert {path.name for path in home.iterdir()} - others == {"models", "sparknn_runs"}
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_as_readme_says_it_is_loaded_at_its_first_use_and_a_bad_cell_stops_nbclient(tmp_path):
+    (setting,) = re.findall(r"`(c\.MagicsManager\.lazy_magics = [^`]+)`", README.read_text())
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_config.py").write_text(f"c = get_config()\n{setting}\n")
     with pytest.raises(CellExecutionError) as caught:
-        execute(["%load_ext sparknn_magic", TYPO, "print('never')"], tmp_path)
+        execute([TYPO, "print('never')"], tmp_path)
     assert caught.value.ename == "UnknownName"
     assert caught.value.evalue.startswith("line 3, column 8: there is no architecture named 'resnet81'.")
 
@@ -82,14 +116,17 @@ def shown_text(running) -> str:
     return running.shown(seconds=120)["content"].get("data", {}).get("text/plain", "")
 
 
-def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_on(tmp_path):
+def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "by hand.ipynb")  # as Jupyter's server sets it: a person sits before it
     endless = TRAIN.replace("epochs: 2", "epochs: 100000")
     with kernel(tmp_path) as running:
         assert running.run("%load_ext sparknn_magic")["status"] == "ok"
         assert running.run(START + ROWS)["status"] == "ok"
         sent = running.start(endless)
-        while "epoch   2 of 100000" not in shown_text(running):
-            pass
+        seen = []
+        while "epoch   2 of 100000" not in (text := shown_text(running)):
+            seen.append(text)
+        assert NO_BUTTON in seen  # where a frontend has no widgets
         ranks = computing(running.process, seconds=1)
         assert len(ranks) == 2
         start = time.monotonic()
@@ -108,6 +145,9 @@ def test_an_interrupt_ends_the_training_and_its_processes_and_the_session_goes_o
             assert "failed" not in text
         running.manager.interrupt_kernel()
         assert running.wait(again, seconds=10)["ename"] == "Interrupted"
+        below = set(descendants(running.process))
+    assert len(below) > 1  # Spark, and its daemon of Python workers
+    assert until(lambda: not any(map(lives, below)), 20)
 
 
 def test_an_interrupt_of_a_prediction_ends_its_job_too(saved, home):
@@ -156,6 +196,14 @@ def computing(process: int, seconds: float) -> set[int]:
     before = {pid: cpu_time(pid) for pid, command in descendants(process).items() if "pyspark.daemon" in command}
     time.sleep(seconds)
     return {pid for pid, ticks in before.items() if ticks is not None and (cpu_time(pid) or 0) > ticks}
+
+
+def lives(process: int) -> bool:
+    """Return whether there is a process of this id that has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def cpu_time(process: int) -> int | None:

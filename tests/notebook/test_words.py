@@ -59,9 +59,10 @@ def test_usage_lists_every_command():
 
 TRAIN = "Usage: %%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]"
 PREDICT = (
-    "Usage: %%sparknn predict NAME --into VAR [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
+    "Usage: %%sparknn predict NAME --into VAR [--show N] [--mode permissive|dropmalformed|failfast] [--column COLUMN]"
     " [--stream [--once] [--checkpoint FOLDER]]"
 )
+ZOO = "Usage: %sparknn zoo [TASK or KIND] [--size small|medium|large] [--source NAME]"
 LISTED = f"Commands: {', '.join(COMMANDS)}."
 
 
@@ -94,9 +95,9 @@ LISTED = f"Commands: {', '.join(COMMANDS)}."
             False,
             f"train needs a body: train the experiment of the cell's body.\n{TRAIN}, with two %, then the body.",
         ),
-        ("show a", True, "show takes no body.\nUsage: %sparknn show NAME [--examples N], with one %."),
-        ("zoo a b", False, "zoo: 'b' is one word too many.\nUsage: %sparknn zoo [TASK or KIND]"),
-        ("zoo --all", False, "zoo has no option '--all'.\nUsage: %sparknn zoo [TASK or KIND]"),
+        ("show a", True, "show takes no body.\nUsage: %sparknn show NAME [--examples N | --graph], with one %."),
+        ("zoo a b", False, f"zoo: 'b' is one word too many.\n{ZOO}"),
+        ("zoo --all", False, f"zoo has no option '--all'.\n{ZOO}"),
         ("train 'a", True, "the line cannot be read: no closing quotation."),
     ],
 )

@@ -5,9 +5,11 @@ import pytest
 from pydantic import Field
 
 from sparknn_magic import registry
+from sparknn_magic.listing import entry_of
 from sparknn_magic.plugin import architecture, augmentation, loss, preprocessor
 from sparknn_magic.registry import Failure
-from sparknn_magic.show.text import item_help, zoo_table
+from sparknn_magic.show.catalogue import item_help
+from sparknn_magic.show.zoo_listing import Zoo, zoo
 from sparknn_magic.spec.experiment import Experiment
 
 
@@ -49,9 +51,9 @@ ITEMS = [f.__sparknn__ for f in (tiny, crop, plain, nothing)]
 
 def test_the_zoo_is_grouped_by_kind_and_task_word_for_word():
     failures = [Failure("loss", "broken", "my-package", "ImportError: no module named 'x'")]
-    assert zoo_table(ITEMS, failures) == (
+    assert repr(Zoo([entry_of(item) for item in ITEMS], failures)) == (
         "architectures for image-classification (1)\n"
-        "  tiny  Tiny network  Me 2026, arXiv:2601.00001\n"
+        "  tiny  1.23 k  Tiny network  Me 2026, arXiv:2601.00001\n"
         "\n"
         "preprocessors (1)\n"
         "  crop  Picture -> its middle\n"
@@ -65,18 +67,20 @@ def test_the_zoo_is_grouped_by_kind_and_task_word_for_word():
         "do not load (1)\n"
         "  broken  loss  my-package  ImportError: no module named 'x'\n"
         "\n"
-        "`%sparknn help NAME` shows the options of one, and a cell to paste.\n"
+        "Parameters are those of the default options; small: below 1 million parameters, medium: below 10 million, "
+        "large: 10 million and more.\n"
+        "`%sparknn help NAME` shows the options of one, and a cell to paste."
     )
 
 
 def test_an_empty_zoo_says_so():
-    assert zoo_table([], []) == "no plugins found\n"
+    assert repr(Zoo([])) == "no plugins found"
 
 
 def test_where_two_packages_bring_plugins_each_line_names_its_own():
-    built_in = registry.get("loss", "cross_entropy")
-    text = zoo_table([*ITEMS, built_in])
-    assert next(line for line in text.split("\n") if line.startswith("  cross_entropy")).endswith("sparknn_zoo")
+    text = repr(Zoo([*map(entry_of, ITEMS), *zoo("losses").entries]))
+    assert next(line for line in text.split("\n") if line.startswith("  cross_entropy")).endswith("  built-in")
+    assert next(line for line in text.split("\n") if line.startswith("  tiny")).endswith("  this notebook")
 
 
 def test_the_help_of_an_architecture_word_for_word():

@@ -1,6 +1,7 @@
 """What a preview tells of rows before training: counted by Spark, shown as text and HTML."""
 
 import io
+import re
 import textwrap
 
 import numpy as np
@@ -19,6 +20,7 @@ from sparknn_magic.data.preview.rows import inspected
 from sparknn_magic.data.preview.worker import difference_hashes, folded, look_at_texts, scripts_of
 from sparknn_magic.errors import DataError, SpecError
 from sparknn_magic.previewing import Preview, read_rows
+from sparknn_magic.show.preview_progress import LookState
 from tests.data.scenes import SCHEMA, picture
 from tests.data.tables import frame
 
@@ -166,6 +168,36 @@ def test_what_training_would_stop_at_is_part_of_the_report():
     assert stops == ("line 2: 'alcohol' is null in 20 of 160 training rows. Add `- fill_nulls: mean`.",)
 
 
+HEARD = [{"event": "look", "doing": words} for words in ("opening the rows", "counting rows and classes")]
+
+
+def looked(*events):
+    seconds = iter(range(0, 100, 3))
+    state = LookState(HOSTILE, clock=lambda: float(next(seconds)))
+    for event in events:
+        state.hear(event)
+    return state
+
+
+def words(html):
+    return " ".join(re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)).split())
+
+
+def test_while_it_is_computed_each_step_stands_there_with_its_seconds():
+    title = "looking at &lt;img src=x onerror=alert(1)&gt;"
+    assert words(looked().html()) == title
+    assert words(looked(*HEARD).html()) == f"{title} ✓ opening the rows 3.0 s … counting rows and classes 3.0 s"
+    assert looked(*HEARD).text() == f"looking at {HOSTILE}\n  opening the rows: 3.0 s"
+
+
+def test_a_step_that_fails_or_is_interrupted_says_so():
+    failed = looked(*HEARD, {"event": "look", "state": "failed"})
+    assert words(failed.html()).endswith("✗ counting rows and classes 3.0 s, failed")
+    stopped = looked(*HEARD)
+    stopped.interrupt()
+    assert stopped.text().endswith("\n  counting rows and classes: 3.0 s, interrupted")
+
+
 # By Spark
 
 
@@ -217,7 +249,18 @@ def test_pictures_are_looked_at_by_the_reader_of_training(spark, pictures):
         augment:
         - random_horizontal_flip: 1.0
     """)
-    shown = sparknn_magic.preview(cell, spark=spark, variables={"pictures": pictures})
+    heard = []
+    shown = sparknn_magic.preview(cell, spark=spark, variables={"pictures": pictures}, on_event=heard.append)
+    assert [event["doing"] for event in heard] == [
+        "opening the rows",
+        "counting rows and classes",
+        "checking what training would check",
+        "decoding 43 pictures, and looking for copies",
+        "looking for like pictures",
+        "counting sizes, formats and broken pictures",
+        "bringing a few pictures",
+        "augmenting",
+    ]
     found = shown.findings
     assert found.rows == {"train": 35, "validation": 8}
     assert dict(found.classes.values)["dog"] == {"train": 7, "validation": 6}
@@ -250,7 +293,7 @@ def shell(spark):
     InteractiveShell.clear_instance()
 
 
-def test_a_cell_previews_texts_and_needs_no_model(spark, shell):
+def test_a_cell_previews_texts_tells_its_steps_and_needs_no_model(spark, shell, capsys):
     rows = [(f"message number {i} of many", "ask" if i % 4 else "tell", "t" if i % 5 else "v") for i in range(40)]
     rows += [("Message   number 7 of MANY!", "ask", "v"), ("message number 8 of many", "ask", "t")]
     rows += [("", "ask", "t"), (None, "ask", "t"), ("Здравствуйте", "greet", "v")]
@@ -267,6 +310,7 @@ def test_a_cell_previews_texts_and_needs_no_model(spark, shell):
         assert reason in text
     assert "Cyrillic" in text
     assert "tokens in the median" in text
+    assert capsys.readouterr().err.splitlines()[-1] == "  looking for copies and like texts"
     typo = shell.run_cell("%%sparknn preview\ntask: text-clasification\ndata: {train: mails}")
     assert "Did you mean 'text-classification'?" in str(typo.error_in_exec)
 

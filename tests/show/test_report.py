@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from sparknn_magic import registry
 from sparknn_magic.registry import Failure
-from sparknn_magic.show.html import metrics_html, model_html, plan_html, zoo_html
+from sparknn_magic.show.html import metrics_html, model_html, plan_html
 from sparknn_magic.show.report import Example, report_html, write_report
+from sparknn_magic.show.zoo_listing import Zoo, zoo
 
 VOID = {"img", "meta", "br", "source"}
 LOADING = {"src", "srcset", "data", "action", "poster", "background", "xlink:href"}
@@ -197,10 +197,9 @@ def test_the_report_is_written_whole_into_a_folder_that_is_made(make_meta, tmp_p
 
 def test_the_notebook_summaries_have_no_scripts_and_load_nothing(make_meta):
     meta = make_meta([f"class {i}" for i in range(300)])
-    items, failures = registry.load_all(["augmentation", "loss"])
-    failures = [*failures, Failure("loss", "<b>", "p", "<script>")]
+    listed = Zoo(zoo("losses").entries, [Failure("loss", "<b>", "p", "<script>")])
     plan = {"name": "<b>x</b>", "source": "SELECT '<script>'"}
-    for html in (model_html(meta), metrics_html(meta["metrics"]), zoo_html(items, failures), plan_html(plan)):
+    for html in (model_html(meta), metrics_html(meta["metrics"]), listed._repr_html_(), plan_html(plan)):
         read = Reader(html)
         assert read.loads == []
         assert "script" not in read.tags

@@ -1,13 +1,16 @@
 """The tables of zoo/README.md, made from the plugins themselves; the text around them is written by hand.
 
 python -m tests.zoo.catalogue_tables        # prints what differs
-python -m tests.zoo.catalogue_tables write  # puts the tables into zoo/README.md
+python -m tests.zoo.catalogue_tables write  # puts the tables into zoo/README.md, and the list into its own file
+
+The list is what `%sparknn zoo` shows of the built-in plugins without importing them: `sparknn_catalogue.json`.
 
 Two columns are a person's: "what it does", where a row has more to say than the docstring's first line, and "ms". They
 are kept for the rows that have them. A plugin that belongs to no table is an error: give its kind or task a mark.
 """
 
 import functools
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -15,8 +18,10 @@ from pathlib import Path
 
 from sparknn_magic import registry
 from sparknn_magic.initializers import ITEMS
+from sparknn_magic.listing import FILE
 from sparknn_magic.plugin import DetectionInputs, ImageInputs, Item, TextInputs, VectorInputs
-from sparknn_magic.show.catalogue import brief, options_of
+from sparknn_magic.show.catalogue import options_of
+from sparknn_magic.show.zoo_listing import brief
 
 README = Path(__file__).parents[2] / "zoo" / "README.md"
 PICTURES, COLUMNS, TEXTS = "image-classification", "vector-regression", "text-classification"
@@ -27,6 +32,12 @@ SMALL = {
     TEXTS: (TextInputs(8000, 128, separator=3, word_start=4), 10),
     SCENES: (DetectionInputs(3, 320, 320), 10),
 }
+SAME = {  # tasks whose networks differ in the last layer alone from those that are counted
+    "vector-classification": COLUMNS,
+    "token-classification": TEXTS,
+    "text-embedding": TEXTS,
+}
+LIST = README.parent / "sparknn_zoo" / FILE
 MARK = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<table>.*?)<!-- end -->", re.DOTALL)
 
 
@@ -115,16 +126,38 @@ def _row(item: Item, said: dict[str, str], timed: bool) -> list[str]:
 
 
 def _architecture(item: Item, task: str) -> list[str]:
-    inputs, outputs = SMALL[task]
-    count = sum(p.numel() for p in item.build(inputs, outputs, **item.example).parameters())
     return [
         f"`{item.name}`",
         _options(item),
-        f"{count:,}",
+        f"{parameters(item.name, task):,}",
         _published(item.notes),
         _licence(item),
         _cell(item.source),
     ]
+
+
+@functools.cache
+def parameters(name: str, task: str) -> int:
+    """Return how many parameters an architecture has for this task, with its default options."""
+    item, (inputs, outputs) = registry.get("architecture", name), SMALL[task]
+    return sum(p.numel() for p in item.build(inputs, outputs, **item.example).parameters())
+
+
+def listed() -> str:
+    """Return the text of the list: a line for each built-in plugin."""
+    lines = [json.dumps(_listed(kind, item), ensure_ascii=False) for kind in registry.GROUPS for item in built_in(kind)]
+    return '{"plugins": [\n' + ",\n".join(lines) + "\n]}\n"
+
+
+def _listed(kind: str, item: Item) -> dict[str, object]:
+    ref = next(claim.ref for claim in registry.claims(kind) if claim.name == item.name)
+    said: dict[str, object] = {"kind": kind, "name": item.name, "ref": ref, "summary": item.summary}
+    said |= {"tasks": list(item.tasks)} if item.tasks else {}
+    said |= {"reference": item.source} if item.source else {}
+    if kind == "architecture":
+        said["parameters"] = {task: parameters(item.name, SAME.get(task, task)) for task in item.tasks}
+        said |= {"files": True} if {"pretrained", "config"} <= {option.name for option in options_of(item)} else {}
+    return said
 
 
 def _task(item: Item) -> list[str]:
@@ -183,7 +216,9 @@ def main() -> None:
     if sys.argv[1:] == ["write"]:
         text = MARK.sub(lambda m: f"<!-- table: {m['name']} -->\n{made[m['name']][1]}<!-- end -->", text)
         README.write_text(text, encoding="utf-8")
+        LIST.write_text(listed(), encoding="utf-8")
     else:
+        print("" if LIST.is_file() and LIST.read_text(encoding="utf-8") == listed() else f"{FILE} is stale")
         print("".join(f"{name}\n\n{new}\n" for name, (old, new) in made.items() if old != new) or "nothing is stale")
 
 

@@ -72,6 +72,11 @@ def test_the_example_of_the_catalogue_is_a_working_architecture():
     assert network(torch.zeros(2, 3, 8, 9)).shape == (2, 10)
 
 
+def test_the_list_is_what_the_plugins_say():
+    made = catalogue_tables.listed()
+    assert catalogue_tables.LIST.read_text(encoding="utf-8") == made, "run `python -m tests.zoo.catalogue_tables write`"
+
+
 @pytest.mark.parametrize("name", catalogue_tables.TABLES)
 def test_every_table_is_what_the_plugins_say(name):
     written, made = catalogue_tables.tables(CATALOGUE)[name]

@@ -15,18 +15,20 @@ from sparknn_magic.data.boxes.shards import shard_batches
 from sparknn_magic.data.folder import spark_says
 from sparknn_magic.data.preview.findings import Broken, Findings, Grid, Spread
 from sparknn_magic.data.preview.pictures import SHOWN, Sample, small_pictures
-from sparknn_magic.data.preview.rows import count_classes, inspected, spreads
+from sparknn_magic.data.preview.rows import INSPECTING, Say, count_classes, inspected, spreads
 from sparknn_magic.data.splits import TEST, TRAIN
 
 
-def look(plan: BoxPlan, most: int | None, inspect: Callable[[Any], Any]) -> Findings:
+def look(plan: BoxPlan, most: int | None, inspect: Callable[[Any], Any], say: Say) -> Findings:
     """Return what is found of pictures with boxes; at most about `most` pictures are decoded.
 
     Raises: DataError with the place in the cell where Spark cannot read the rows.
     """
     with spark_says(plan.experiment):
-        sample = Sample(plan, most)
+        sample = Sample(plan, most, say)
+        say(INSPECTING)
         found, stops = inspected(inspect, sample.plan)
+        say("looking at boxes")
         seen = seen_rows(sample.plan).persist()
         try:
             labels = seen.where(F.col("split") != TEST).select("split", F.explode("labels").alias("label"))
@@ -36,6 +38,7 @@ def look(plan: BoxPlan, most: int | None, inspect: Callable[[Any], Any]) -> Find
             seen.unpersist()
         with sample:
             common = sample.common()
+            say("bringing a few pictures")
             grid = _grid(sample, found)
         return replace(
             common,

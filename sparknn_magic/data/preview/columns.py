@@ -16,16 +16,17 @@ from sparknn_magic.data.folder import spark_says
 from sparknn_magic.data.preview.findings import Broken, ColumnLook, Copies, Findings, Grid, Twins
 from sparknn_magic.data.preview.rows import (
     ACCURACY,
+    COUNTING,
+    INSPECTING,
     QUANTILES,
+    Say,
     count_classes,
     count_splits,
     drawn,
     find_copies,
     group_words,
-    groups,
     inspected,
     spreads,
-    worst,
 )
 from sparknn_magic.data.shards import DROPPED
 from sparknn_magic.data.splits import TEST, TRAIN
@@ -44,18 +45,21 @@ NUMBERS = 12  # of a row behind the steps, shown
 Details = Callable[[Any, Any], list[tuple[str, str]]]
 
 
-def look(plan: VectorPlan, most: int | None, inspect: Callable[[Any], Any], details: Details) -> Findings:
+def look(plan: VectorPlan, most: int | None, inspect: Callable[[Any], Any], details: Details, say: Say) -> Findings:
     """Return what is found of rows of columns; at most about `most` of them are read.
 
     Raises: DataError with the place in the cell where Spark cannot read the rows.
     """
     with spark_says(plan.experiment):
+        say(COUNTING)
         every = _rows(plan)
         counted, _ = count_splits(every)
         classes = None if plan.regression else count_classes(every.select("split", "label"))
         total = sum(counted.values())
         few = _sampled(plan, total, most or MOST)
+        say(INSPECTING)
         found, stops = inspected(inspect, few)
+        say("looking at columns, copies and rows that training leaves out")
         rows = _rows(few).persist()
         try:
             numbers = rows.select(F.col("label").cast("double").alias("label")) if plan.regression else None
@@ -183,12 +187,11 @@ def _dropped(plan: VectorPlan, found: Any) -> tuple[Broken, ...]:
 
 
 def _copies(plan: VectorPlan, rows: DataFrame) -> Copies:
-    copies = find_copies(rows, "key", "equal in every feature")
+    copies, shown = find_copies(rows, "key", "equal in every feature", EXAMPLES)
     if plan.regression:
         copies = replace(copies, conflicting=0)
     if not copies.groups:
         return copies
-    shown = worst(groups(rows, "key"), EXAMPLES)
     values = F.to_json(F.struct(*(F.col(f"f{i}").alias(f.name) for i, f in enumerate(plan.features[:NUMBERS]))))
     wanted = rows.where(F.col("key").isin([r.key for r in shown])).select("key", F.substring(values, 1, 300).alias("v"))
     texts = {r.key: r.v for r in wanted.dropDuplicates(["key"]).collect()}

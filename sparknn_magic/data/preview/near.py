@@ -13,11 +13,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.preview.findings import Copies
-from sparknn_magic.data.preview.rows import HELD_OUT, by_split
+from sparknn_magic.data.preview.rows import HELD_OUT, KEPT, by_split
+from sparknn_magic.data.preview.worker import BITS, PAIRS, like_pairs
+from sparknn_magic.data.splits import SPLITS
 
-BITS = 3  # in which the hashes of like pictures may differ
 BANDS, WIDTH = 4, 16
-CROWD = 400  # hashes that share a run
+BUCKETS = 64  # of runs: a Python worker compares the hashes of a bucket's runs at a time
 HOW = f"at most {BITS} of 64 bits differ in each of their two difference hashes; copies count too"
 
 
@@ -30,14 +31,15 @@ class Near:
 
 
 def find_near(seen: DataFrame, examples: int) -> Near:
-    """Look for like pictures in rows with split, key, hash and down; name some pairs that are not equal. Three jobs."""
+    """Look for like pictures in rows with split, key, hash and down; name some that are not equal. Two queries."""
     each = (
         seen.where("hash IS NOT NULL")
-        .groupBy(F.struct("hash", "down").alias("id"))
+        .groupBy("hash", "down")
         .agg(F.count(F.lit(1)).alias("n"), F.min("key").alias("key"), F.max("key").alias("other"), *by_split())
+        .coalesce(KEPT)
         .persist()
     )
-    pairs = _pairs(each).persist()
+    pairs = _pairs(each).coalesce(KEPT).persist()
     try:
         found = _counts(each, pairs)
         chosen = _chosen(each, pairs, examples)
@@ -50,25 +52,27 @@ def find_near(seen: DataFrame, examples: int) -> Near:
 
 
 def _pairs(each: DataFrame) -> DataFrame:
-    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: a, b, bits."""
-    runs = [F.shiftrightunsigned("id.hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
-    bands = each.select("id", F.posexplode(F.array(*runs)).alias("band", "run"))
-    shared = bands.groupBy("band", "run").agg(F.count(F.lit(1)).alias("hashes")).where(F.col("hashes") > 1)
-    used = bands.join(shared.where(F.col("hashes") <= CROWD), ["band", "run"]).select("band", "run", "id")
-    a, b = used.withColumnRenamed("id", "a"), used.withColumnRenamed("id", "b")
-    both = a.join(b, ["band", "run"]).where("a < b").select("a", "b").distinct()
-    across, down = (F.bit_count(F.col(f"a.{name}").bitwiseXOR(F.col(f"b.{name}"))) for name in ("hash", "down"))
-    return both.where((across <= BITS) & (down <= BITS)).withColumn("bits", across + down)
+    """Return the pairs of different hashes, a below b, that differ in at most `BITS` bits each: rows of `PAIRS`."""
+    runs = [F.shiftrightunsigned("hash", WIDTH * i).bitwiseAND(2**WIDTH - 1) for i in range(BANDS)]
+    places = F.explode(F.array(*(run + F.lit(i << WIDTH) for i, run in enumerate(runs)))).alias("place")
+    bucket = F.pmod(F.xxhash64("place"), F.lit(BUCKETS))
+    found = each.select(places, "hash", "down", "key", "train").groupBy(bucket).applyInArrow(like_pairs, PAIRS)
+    return found.distinct()  # two hashes may share more than one run
 
 
 def _counts(each: DataFrame, pairs: DataFrame) -> Any:
     """Return groups (hashes with more than one row, or with a neighbour), their rows, and the leaked ones by split."""
-    ways = pairs.select("a", "b").unionAll(pairs.select(F.col("b").alias("a"), F.col("a").alias("b")))
-    other = each.select(F.col("id").alias("b"), F.col("train").alias("near_train"))
-    near = ways.join(other, "b").groupBy("a").agg(F.sum("near_train").alias("near_train"))
-    whole = each.join(near.withColumnRenamed("a", "id"), "id", "left")
-    alike = (F.col("n") > 1) | F.col("near_train").isNotNull()
-    taught = (F.col("train") > 0) | (F.coalesce("near_train", F.lit(0)) > 0)
+    near = [
+        pairs.select(
+            *(F.col(f"{x}_{name}").alias(name) for name in ("hash", "down")), F.col(f"{y}_train").alias("taught")
+        )
+        for x, y in (("a", "b"), ("b", "a"))
+    ]
+    added = each.unionByName(near[0].unionAll(near[1]), allowMissingColumns=True)
+    sums = [F.sum(name).alias(name) for name in ("n", *SPLITS, "taught")]  # without a neighbour the last is null
+    whole = added.groupBy("hash", "down").agg(*sums)
+    alike = (F.col("n") > 1) | F.col("taught").isNotNull()
+    taught = (F.col("train") > 0) | (F.coalesce("taught", F.lit(0)) > 0)
     return whole.agg(
         F.count(F.when(alike, 1)).alias("groups"),
         F.coalesce(F.sum(F.when(alike, F.col("n"))), F.lit(0)).alias("rows"),
@@ -79,7 +83,5 @@ def _counts(each: DataFrame, pairs: DataFrame) -> Any:
 def _chosen(each: DataFrame, pairs: DataFrame, many: int) -> list[Any]:
     """Return keys of some pairs that look alike and are not equal, those first that differ least: key, other, bits."""
     equal = each.where(F.col("key") != F.col("other")).select("key", "other", F.lit(0).alias("bits"))
-    of_a = each.select(F.col("id").alias("a"), "key")
-    of_b = each.select(F.col("id").alias("b"), F.col("key").alias("other"))
-    unequal = pairs.join(of_a, "a").join(of_b, "b").select("key", "other", "bits")
+    unequal = pairs.select(F.col("a_key").alias("key"), F.col("b_key").alias("other"), "bits")
     return equal.unionAll(unequal).orderBy("bits", "key").limit(many).collect()

@@ -15,19 +15,20 @@ from sparknn_magic.data.columns import column, same_name
 from sparknn_magic.data.folder import spark_says
 from sparknn_magic.data.job import check_image_type
 from sparknn_magic.data.plan import PicturePlan, Plan
-from sparknn_magic.data.preview.findings import Broken, Copies, Counted, Findings, Grid, Twins
+from sparknn_magic.data.preview.findings import Broken, Counted, Findings, Grid, Twins
 from sparknn_magic.data.preview.near import find_near
 from sparknn_magic.data.preview.rows import (
+    COUNTING,
+    INSPECTING,
+    Say,
     count_both,
     drawn,
     find_copies,
     group_words,
-    groups,
     inspected,
     left_out,
     most_frequent,
     spreads,
-    worst,
 )
 from sparknn_magic.data.preview.worker import PICTURES, PictureJob, look_at_pictures
 from sparknn_magic.data.spark import with_larger_tasks
@@ -41,17 +42,19 @@ EXAMPLES = 4  # of copies, and of broken rows
 SIDE = 160  # pixels of the longer side of a picture that is shown
 
 
-def look(plan: Plan, most: int | None, inspect: Callable[[Any], Any]) -> Findings:
+def look(plan: Plan, most: int | None, inspect: Callable[[Any], Any], say: Say) -> Findings:
     """Return what is found of pictures with a class each; at most about `most` of them are decoded.
 
     Raises: DataError with the place in the cell where Spark cannot read the rows.
     """
     with spark_says(plan.experiment):
-        sample = Sample(plan, most)
+        sample = Sample(plan, most, say)
         classes = sample.classes
+        say(INSPECTING)
         found, stops = inspected(inspect, sample.plan)
         with sample:
             sides = sample.common(classes)
+            say("bringing a few pictures")
             grid = _grid(sample, found)
         return replace(sides, classes=classes, stops=stops, grid=grid, notes=tuple(sample.notes))
 
@@ -62,7 +65,9 @@ class Sample:
     As a context it keeps what was found of each row; `every` are all rows: split, label, row, image, and any others.
     """
 
-    def __init__(self, plan: PicturePlan, most: int | None):
+    def __init__(self, plan: PicturePlan, most: int | None, say: Say):
+        say(COUNTING)
+        self.say = say
         self.notes: list[str] = []
         self.plan: Any = with_larger_tasks(plan)
         self.kind = check_image_type(plan.rows.schema["image"].dataType.simpleString(), shape=plan.shape)
@@ -70,7 +75,7 @@ class Sample:
         self.key = F.when(F.col("image").isNotNull(), F.xxhash64(*picture("image", self.kind)))
         self.classes, self.rows, partitions = count_both(self.every)
         total, most = sum(self.rows.values()), most or MOST
-        self.sampled = total > most
+        self.most, self.sampled = most, total > most
         self.used = drawn(self.every, self.key, total, most)
         slots = cluster.slots(plan.spark) or 1
         # One small file, say, that one core would decode alone.
@@ -116,7 +121,10 @@ class Sample:
     def common(self, classes: Counted | None = None) -> Findings:
         """Return what is found of pictures of any task; with classes, their labels must be among them."""
         seen = self.seen
-        equal, near = self._copies(), find_near(seen, EXAMPLES)
+        self.say(f"decoding {min(self.most, sum(self.rows.values())):,} pictures, and looking for copies")
+        equal = find_copies(seen, "key", "equal bytes" if self.kind == "encoded" else "equal pixels", EXAMPLES)
+        self.say("looking for like pictures")
+        near = find_near(seen, EXAMPLES)
         keys = [r.key for r in equal[1]] + [key for r in near.pairs for key in (r.key, r.other)]
         shown = self.pictures(keys)
         alike = tuple(
@@ -125,29 +133,23 @@ class Sample:
             if r.key in shown and r.other in shown
         )
         twins = tuple(Twins(group_words(r), pictures=(shown[r.key],)) for r in equal[1] if r.key in shown)
-        found = [most_frequent(self._sizes(), "size", "sizes"), most_frequent(seen, "format", "formats and modes")]
-        if self.plan.steps:
-            found.append(most_frequent(seen, "after", "after preprocessing"))
+        self.say("counting sizes, formats and broken pictures")
+        wanted = {"size": "sizes", "format": "formats and modes"}
+        wanted |= {"after": "after preprocessing"} if self.plan.steps else {}
+        size = F.concat(F.col("width"), F.lit(" x "), F.col("height"))  # null where a picture has none
         sides = {"width": ("width", "pixels"), "height": ("height", "pixels"), "bytes": ("file size", "bytes")}
         return Findings(
             rows=self.rows,
             looked=self._looked(),
             kind="pictures",
             spreads=tuple(spreads(seen, sides)),
-            counts=tuple(filter(None, found)),
+            counts=most_frequent(seen.withColumn("size", size), wanted),
             broken=self._broken(classes),
             copies=(replace(equal[0], examples=twins), replace(near.copies, examples=alike)),
         )
 
     def _looked(self) -> int:
         return self.seen.count() if self.sampled else sum(self.rows.values())
-
-    def _sizes(self) -> DataFrame:
-        return self.seen.select(F.concat_ws(" x ", "width", "height").alias("size")).where("size != ''")
-
-    def _copies(self) -> tuple[Copies, list[Any]]:
-        found = find_copies(self.seen, "key", "equal bytes" if self.kind == "encoded" else "equal pixels")
-        return found, worst(groups(self.seen, "key"), EXAMPLES) if found.groups else []
 
     def _broken(self, classes: Counted | None) -> tuple[Broken, ...]:
         """Return why pictures cannot be read, by the reader of training, with one of each."""

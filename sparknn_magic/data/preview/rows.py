@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.look import MAX_CLASSES
@@ -12,7 +12,10 @@ from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
 from sparknn_magic.errors import SparkNNError
 
 P = TypeVar("P")
+Say = Callable[[str], None]  # hears what is being done now, in a few words
+COUNTING, INSPECTING = "counting rows and classes", "checking what training would check"
 BUCKETS = 1_000_000
+KEPT = 8  # partitions of what is counted and kept: Spark would keep as many as a shuffle has, 200, however few the rows
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 ACCURACY = 10_000  # of percentile_approx: a rank is off by at most one part in this many
 MOST_VALUES = 12  # of sizes, scripts and the like
@@ -87,7 +90,7 @@ def inspected(inspect: Callable[[P], Any], plan: P) -> tuple[Any, tuple[str, ...
 
 
 def spreads(rows: DataFrame, wanted: dict[str, tuple[str, str]]) -> list[Spread]:
-    """Return how these columns are spread; `wanted` has of each its words and unit. One job."""
+    """Return how these columns are spread; `wanted` has of each its words and unit. One query."""
     parts = [F.percentile_approx(F.col(name).cast("double"), list(QUANTILES), ACCURACY).alias(name) for name in wanted]
     found = rows.agg(*parts).collect()[0]
     return [
@@ -97,34 +100,54 @@ def spreads(rows: DataFrame, wanted: dict[str, tuple[str, str]]) -> list[Spread]
     ]
 
 
-def most_frequent(rows: DataFrame, column: str, name: str) -> Counted | None:
-    """Return the most frequent values of a column; None where all are null. One job brings the first of them."""
-    counted = rows.where(F.col(column).isNotNull()).groupBy(column).agg(F.count(F.lit(1)).alias("n")).persist()
+def most_frequent(rows: DataFrame, wanted: dict[str, str]) -> tuple[Counted, ...]:
+    """Return the most frequent values of these columns of strings; `wanted` has of each its words. One query.
+
+    A column whose values are all null is left out.
+    """
+    pairs = [F.struct(F.lit(n).alias("place"), F.col(name).alias("value")) for n, name in enumerate(wanted)]
+    each = rows.select(F.explode(F.array(*pairs)).alias("pair")).where("pair.value IS NOT NULL")
+    place = Window.partitionBy("place")
+    counted = each.groupBy("pair.place", "pair.value").agg(F.count(F.lit(1)).alias("n"))
+    ranked = counted.withColumns(
+        {
+            "rank": F.row_number().over(place.orderBy(F.desc("n"), "value")),
+            "distinct": F.count(F.lit(1)).over(place),
+        }
+    )
+    found = ranked.where(F.col("rank") <= MOST_VALUES).orderBy("place", "rank").collect()
+    lists = [(words, [r for r in found if r.place == n]) for n, words in enumerate(wanted.values())]
+    return tuple(
+        Counted(words, tuple((str(r.value), {"rows": r.n}) for r in some), some[0].distinct)
+        for words, some in lists
+        if some
+    )
+
+
+def find_copies(rows: DataFrame, key: str, how: str, many: int) -> tuple[Copies, list[Any]]:
+    """Count rows of (split, label, key) that share a key, and return the `many` groups of them that matter most.
+
+    Rows whose key is null have no copies. What matters are leaks, then groups of several labels, then large ones.
+    """
+    copies = _groups(rows, key).where("n > 1").coalesce(KEPT).persist()
     try:
-        first = counted.orderBy(F.desc("n"), column).limit(MOST_VALUES).collect()
-        distinct = counted.count() if len(first) == MOST_VALUES else len(first)
+        held = {name: F.sum(F.when(F.col("train") > 0, F.col(name)).otherwise(0)).alias(name) for name in HELD_OUT}
+        found = copies.agg(
+            F.count(F.lit(1)).alias("groups"),
+            F.coalesce(F.sum(F.col("n") - 1), F.lit(0)).alias("extra"),
+            F.count(F.when(F.col("labels") > 1, 1)).alias("conflicting"),
+            *held.values(),
+        ).collect()[0]
+        leaks = (F.col("train") > 0) & (F.col("n") > F.col("train"))
+        order = [leaks.desc(), F.desc("labels"), F.desc("n"), F.col(key)]
+        worst = copies.orderBy(*order).limit(many).collect() if found.groups else []
     finally:
-        counted.unpersist()
-    if not first:
-        return None
-    return Counted(name, tuple((str(r[column]), {"rows": r.n}) for r in first), distinct)
-
-
-def find_copies(rows: DataFrame, key: str, how: str) -> Copies:
-    """Count rows of (split, label, key) that share a key; rows whose key is null have none. One job."""
-    total = groups(rows, key)
-    held = {name: F.sum(F.when(F.col("train") > 0, F.col(name)).otherwise(0)).alias(name) for name in HELD_OUT}
-    found = total.agg(
-        F.count(F.when(F.col("n") > 1, 1)).alias("groups"),
-        F.coalesce(F.sum(F.col("n") - 1), F.lit(0)).alias("extra"),
-        F.count(F.when(F.col("labels") > 1, 1)).alias("conflicting"),
-        *held.values(),
-    ).collect()[0]
+        copies.unpersist()
     leaked = {name: found[name] for name in HELD_OUT if found[name]}
-    return Copies(how, found.groups, found.extra, leaked, found.conflicting)
+    return Copies(how, found.groups, found.extra, leaked, found.conflicting), worst
 
 
-def groups(rows: DataFrame, key: str) -> DataFrame:
+def _groups(rows: DataFrame, key: str) -> DataFrame:
     """Return a row for each key: n, rows by split, labels (how many different ones), and two of these labels."""
     return (
         rows.where(F.col(key).isNotNull())
@@ -137,13 +160,6 @@ def groups(rows: DataFrame, key: str) -> DataFrame:
             F.max("label").alias("last_label"),
         )
     )
-
-
-def worst(grouped: DataFrame, many: int) -> list[Any]:
-    """Return the groups that matter most: leaked ones, those of several labels, then the largest."""
-    leaks = (F.col("train") > 0) & (F.col("n") > F.col("train"))
-    order = [leaks.desc(), F.desc("labels"), F.desc("n"), F.col(grouped.columns[0])]
-    return grouped.where("n > 1").orderBy(*order).limit(many).collect()
 
 
 def group_words(row: Any) -> str:

@@ -13,17 +13,18 @@ from sparknn_magic.data.entities.plan import EntityPlan
 from sparknn_magic.data.folder import spark_says
 from sparknn_magic.data.preview.findings import Broken, Copies, Counted, Findings, Grid, Twins
 from sparknn_magic.data.preview.rows import (
+    COUNTING,
+    INSPECTING,
+    Say,
     count_classes,
     count_splits,
     drawn,
     find_copies,
     group_words,
-    groups,
     inspected,
     left_out,
     most_frequent,
     spreads,
-    worst,
 )
 from sparknn_magic.data.preview.worker import TEXTS, applied, look_at_texts
 from sparknn_magic.data.splits import TEST, TRAIN
@@ -39,21 +40,23 @@ FOLDED = "equal but for case, width, spaces and punctuation"
 Details = Callable[[Any, Any], list[tuple[str, str]]]
 
 
-def look(plan: TextPlan, most: int | None, inspect: Callable[[Any], Any], details: Details) -> Findings:
+def look(plan: TextPlan, most: int | None, inspect: Callable[[Any], Any], details: Details, say: Say) -> Findings:
     """Return what is found of texts with labels or entities; at most about `most` of them are read.
 
     Raises: DataError with the place in the cell where Spark cannot read the rows.
     """
     with spark_says(plan.experiment):
+        say(COUNTING)
         rows = _every(plan)
         classes = count_classes(_labels(plan, rows), "entities" if isinstance(plan, EntityPlan) else "classes")
         counted, _ = count_splits(rows)
         few = drawn(rows, _key(), sum(counted.values()), most or MOST)
         whole = drawn(plan.rows, _key(), sum(counted.values()), most or MOST)
+        say(INSPECTING)
         found, stops = inspected(inspect, replace(plan, rows=whole))
         known = None if plan.multilabel or isinstance(plan, EntityPlan) else classes
         facts = tuple(details(plan, found)) if found is not None else ()
-        return replace(_common(few, counted, plan.steps, known), classes=classes, facts=facts, stops=stops)
+        return replace(_common(few, counted, plan.steps, say, known), classes=classes, facts=facts, stops=stops)
 
 
 def _every(plan: TextPlan) -> DataFrame:
@@ -79,7 +82,7 @@ def _every(plan: TextPlan) -> DataFrame:
 
 
 def look_unlabelled(
-    plan: UnlabelledPlan, most: int | None, inspect: Callable[[Any], Any], details: Details
+    plan: UnlabelledPlan, most: int | None, inspect: Callable[[Any], Any], details: Details, say: Say
 ) -> Findings:
     """Return what is found of texts that nothing is learnt from."""
     with spark_says(plan.experiment):
@@ -92,11 +95,13 @@ def look_unlabelled(
             text.alias("text"),
             nothing.alias("pair"),
         )
+        say(COUNTING)
         counted, _ = count_splits(rows)
+        say(INSPECTING)
         found, stops = inspected(inspect, plan)
         few = drawn(rows, _key(), sum(counted.values()), most or MOST)
         facts = tuple(details(plan, found)) if found is not None else ()
-        return replace(_common(few, counted, plan.steps), facts=facts, stops=stops)
+        return replace(_common(few, counted, plan.steps, say), facts=facts, stops=stops)
 
 
 def _key() -> Column:
@@ -117,7 +122,7 @@ def _labels(plan: TextPlan, rows: DataFrame) -> DataFrame:
 
 
 def _common(
-    rows: DataFrame, counted: dict[str, int], steps: tuple[Any, ...], classes: Counted | None = None
+    rows: DataFrame, counted: dict[str, int], steps: tuple[Any, ...], say: Say, classes: Counted | None = None
 ) -> Findings:
     def looked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return look_at_texts(batches, steps)
@@ -125,12 +130,14 @@ def _common(
     given = rows.select("split", _as_text(rows).alias("label"), _key().alias("key"), "text", "pair")
     seen = given.mapInArrow(looked, TEXTS).persist()
     try:
+        say("reading texts: lengths, scripts, and what training leaves out")
         lengths = {"characters": ("length", "characters"), "words": ("length", "words between spaces")}
         found = spreads(seen.where("error IS NULL"), lengths)
         bars = _bars(seen)
-        scripts = most_frequent(seen.select(F.explode("scripts").alias("script")), "script", "scripts")
+        scripts = most_frequent(seen.select(F.explode("scripts").alias("script")), {"script": "scripts"})
         broken = left_out(seen, classes).groupBy("error").agg(F.count(F.lit(1)).alias("n"))
         reasons = [Broken(r.error, r.n) for r in broken.orderBy(F.desc("n"), "error").limit(50).collect()]
+        say("looking for copies and like texts")
         copies = (_copies(rows, seen, "key", "equal"), _copies(rows, seen, "folded", FOLDED))
         keys = seen.where((F.col("split") == TRAIN) & F.col("error").isNull()).select("key").distinct()
         chosen = [r.key for r in keys.orderBy(F.xxhash64(F.lit("grid"), "key")).limit(SHOWN).collect()]
@@ -140,7 +147,7 @@ def _common(
             looked=seen.count() if total else 0,
             kind="texts",
             spreads=tuple(replace(each, bars=bars) if each.unit == "characters" else each for each in found),
-            counts=(scripts,) if scripts is not None else (),
+            counts=scripts,
             broken=tuple(reasons),
             copies=copies,
             grid=_grid(rows, chosen, steps),
@@ -168,10 +175,10 @@ def _bars(seen: DataFrame) -> tuple[tuple[str, int], ...]:
 
 def _copies(rows: DataFrame, seen: DataFrame, key: str, how: str) -> Copies:
     """Count copies, and bring the beginnings of a few to the driver."""
-    found = replace(find_copies(seen, key, how), title="Copies" if key == "key" else "Like texts")
+    copies, shown = find_copies(seen, key, how, EXAMPLES)
+    found = replace(copies, title="Copies" if key == "key" else "Like texts")
     if not found.groups:
         return found
-    shown = worst(groups(seen, key), EXAMPLES)
     wanted = {getattr(r, key): r for r in shown}
     pairs = seen.where(F.col(key).isin(list(wanted))).groupBy(key)
     ends = pairs.agg(F.min("key").alias("first"), F.max("key").alias("last")).collect()

@@ -22,6 +22,11 @@ PICTURES = (
     "hash long, down long, error string"
 )
 TEXTS = "split int, label string, key long, folded long, characters int, words int, scripts array<string>, error string"
+SIDES = ("hash", "down", "key", "train")
+PAIRS = ", ".join(f"{side}_{name} long" for side in "ab" for name in SIDES) + ", bits long"
+BITS = 3  # in which the hashes of like pictures may differ
+CROWD = 400  # hashes that share a run: those of a run that more share are not compared
+ONES = np.array([n.bit_count() for n in range(256)], np.uint8)
 MICRO_ROWS = 256
 COLOURS = {"L": "grey", "RGB": "colour"}
 
@@ -125,6 +130,37 @@ def difference_hashes(picture: Image.Image) -> tuple[int, int] | None:
         return None
     first, second = (int(np.packbits(bits).view(">i8")[0]) for bits in found)
     return first, second
+
+
+def like_pairs(table: pa.Table) -> pa.Table:
+    """Turn rows of place (a run of bits of the hash, and where it stands), hash, down, key and train into `PAIRS`.
+
+    Compared are hashes of one place, each with each. Two are like that differ in at most `BITS` bits across and down;
+    a is the lesser one.
+    """
+    place, *columns = (table.column(name).to_numpy() for name in ("place", *SIDES))
+    across, down = columns[:2]
+    order = np.argsort(place, kind="stable")
+    pairs = [np.empty((0, 2), np.int64)]
+    for rows in np.split(order, np.flatnonzero(np.diff(place[order])) + 1):
+        if 2 <= len(rows) <= CROWD:
+            some = across[rows]
+            pairs.append(rows[np.argwhere(np.triu(_ones(some[:, None] ^ some) <= BITS, 1))])
+    a, b = np.concatenate(pairs).T
+    bits = _ones(down[a] ^ down[b])
+    like = bits <= BITS
+    a, b, bits = a[like], b[like], bits[like] + _ones(across[a[like]] ^ across[b[like]])
+    later = (across[a] > across[b]) | ((across[a] == across[b]) & (down[a] > down[b]))
+    a, b = np.where(later, b, a), np.where(later, a, b)
+    found = [column[at] for at in (a, b) for column in columns]
+    return pa.table(
+        [*found, bits.astype(np.int64)], names=[f"{side}_{name}" for side in "ab" for name in SIDES] + ["bits"]
+    )
+
+
+def _ones(x: np.ndarray) -> np.ndarray:
+    """Return how many bits of each int64 are set, uint8 of the same shape."""
+    return ONES[np.ascontiguousarray(x).view(np.uint8)].reshape(*x.shape, 8).sum(-1, dtype=np.uint8)
 
 
 def look_at_texts(batches: Iterator[pa.RecordBatch], steps: tuple[Part, ...]) -> Iterator[pa.RecordBatch]:

@@ -32,7 +32,7 @@ class Older:
 
 
 def open_classifier(written: str | None) -> Older | None:
-    """Return the classifier in a folder, or in models/NAME; None for None. Raises: BundleError where there is none."""
+    """Return the classifier in a folder, or of this name in the models folder; None for None. Raises: BundleError."""
     from sparknn_magic.bundle.folder import META, WEIGHTS, read_bundle
 
     if written is None:

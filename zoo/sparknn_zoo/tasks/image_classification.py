@@ -1,8 +1,8 @@
 """The task `image-classification`: one picture in, one of K classes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.shipping import described_part
@@ -29,6 +29,7 @@ EXAMPLES = 12  # right and wrong ones each, in the report
 class ImageClassification(Task):
     """One picture -> struct<label, score, probabilities[classes], error>; columns `image` and `label`."""
 
+    roles: ClassVar = {"image": "a picture", "label": "a class"}
     default_loss = "cross_entropy"
     watch = "validation_accuracy"
 
@@ -46,11 +47,11 @@ class ImageClassification(Task):
 
         return inspect(plan)
 
-    def preview(self, plan: "Plan", most: int | None) -> "Findings":
+    def preview(self, plan: "Plan", most: int | None, say: Callable[[str], None]) -> "Findings":
         """Look at classes, sizes, formats, copies and broken pictures, and bring a few pictures."""
         from sparknn_magic.data.preview.pictures import look
 
-        return look(plan, most, self.inspect)
+        return look(plan, most, self.inspect, say)
 
     def prepare(self, plan: "Plan", folder: str, *, fresh: bool) -> "Prepared":
         """Write uint8[height, width, channels] and class numbers as Parquet, or find them again."""

@@ -1,8 +1,8 @@
 """The task `object-detection`: a picture in, the objects in it out, each with a box."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_magic.shipping import described_part
@@ -38,6 +38,7 @@ class ObjectDetection(Task):
     (array<string>). Boxes of found objects are in pixels of the picture as it came, whatever the steps made of it.
     """
 
+    roles: ClassVar = {"image": "a picture", "boxes": "boxes", "labels": "the boxes' classes"}
     features = False
     own_loss = True
     defaults = DEFAULTS
@@ -67,11 +68,11 @@ class ObjectDetection(Task):
 
         return details(plan, found)
 
-    def preview(self, plan: "BoxPlan", most: int | None) -> "Findings":
+    def preview(self, plan: "BoxPlan", most: int | None, say: Callable[[str], None]) -> "Findings":
         """Look at boxes, sizes, formats, copies and broken pictures, and bring a few pictures with their boxes."""
         from sparknn_magic.data.preview.boxes import look
 
-        return look(plan, most, self.inspect)
+        return look(plan, most, self.inspect, say)
 
     def prepare(self, plan: "BoxPlan", folder: str, *, fresh: bool) -> "BoxPrepared":
         """Write uint8[height, width, channels] and float32[n, 5] of boxes as Parquet, or find them again."""
@@ -169,6 +170,12 @@ class ObjectDetection(Task):
         pictures = _pictures(frame, meta)
         shown = [_scene(*pictures[r.key], *pair) for r, pair in zip(rows, both, strict=True) if r.key in pictures]
         return scene_examples(shown, meta["classes"])
+
+    def explained(self, predictions: "DataFrame", meta: Mapping[str, Any], folder: Path, count: int) -> "Examples":
+        """Return the most confident false boxes, one of a picture, with a map of what each score hangs on."""
+        from sparknn_zoo.detection.explained import explained
+
+        return explained(*_boxed(predictions, meta), self.inference(meta).read.build(), meta, folder, count)
 
     def report(self, path: Path, predictions: "DataFrame", meta: Mapping[str, Any]) -> None:
         """Write one HTML file: curves, the classes, and pictures with true and predicted boxes."""

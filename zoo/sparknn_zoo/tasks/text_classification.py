@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.errors import ExportError
 from sparknn_magic.plugin import Part, Target, task
@@ -32,6 +32,7 @@ class TextClassification(TextTask):
     Where `label` is an array<string> a row has any number of classes, and the struct one field more: labels.
     """
 
+    roles: ClassVar = {"text": "a text", "label": "a class, or several"}
     default_loss = "cross_entropy"
     strings = True
     watch = "validation_loss"  # of few validation rows the accuracy is coarse, and says nothing of the scores

@@ -1,8 +1,8 @@
 """The task `text-embedding`: a text in, a vector out; texts of like meaning have vectors that are near each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.errors import ExportError, PluginError, SpecError
 from sparknn_magic.plugin import Part, Target, task
@@ -51,6 +51,7 @@ class TextEmbedding(Task):
     reason; `embed` gives MLlib vectors of what the network pools, before they are brought to length 1.
     """
 
+    roles: ClassVar = {"text": "a text"}
     tokenizes = True
     strings = True
     trains = False
@@ -98,11 +99,11 @@ class TextEmbedding(Task):
 
         return details(found)
 
-    def preview(self, plan: "UnlabelledPlan", most: int | None) -> "Findings":
+    def preview(self, plan: "UnlabelledPlan", most: int | None, say: Callable[[str], None]) -> "Findings":
         """Look at lengths, scripts, copies and texts that cannot be read, and bring a few texts."""
         from sparknn_magic.data.preview.texts import look_unlabelled
 
-        return look_unlabelled(plan, most, self.inspect, self.details)
+        return look_unlabelled(plan, most, self.inspect, self.details, say)
 
     def prepare(self, plan: "UnlabelledPlan", folder: str, *, fresh: bool) -> "Measured":
         """Count and measure the texts; nothing is written."""

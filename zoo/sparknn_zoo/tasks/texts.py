@@ -1,6 +1,6 @@
 """What the tasks on texts share: the rows, the tokenizer, and how a model's function reads its columns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,11 @@ class TextTask(Task):
 
         return details(plan, found)
 
-    def preview(self, plan: "TextPlan", most: int | None) -> "Findings":
+    def preview(self, plan: "TextPlan", most: int | None, say: Callable[[str], None]) -> "Findings":
         """Look at labels, lengths, scripts, copies and texts that cannot be read, and bring a few texts."""
         from sparknn_magic.data.preview.texts import look
 
-        return look(plan, most, self.inspect, self.details)
+        return look(plan, most, self.inspect, self.details, say)
 
     def prepare(self, plan: "TextPlan", folder: str, *, fresh: bool) -> "Prepared":
         """Write token ids and labels as Parquet, or find them again."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.errors import ExportError
 from sparknn_magic.plugin import Part, Target, task
@@ -36,6 +36,7 @@ class TokenClassification(TextTask):
     entities are characters, or words, as the function's column has it.
     """
 
+    roles: ClassVar = {"text": "a text, or words", "label": "entities, or tags of words"}
     default_loss = "cross_entropy"
     features = False
     figure = "token_accuracy"  # the share of a row's tokens with the right tag, averaged over the rows

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_zoo.tasks.vectors import VectorTask, report_rows, scored_rows
@@ -22,6 +22,7 @@ EXAMPLES = 20  # mistakes in the report
 class VectorClassification(VectorTask):
     """Columns of numbers and categories -> struct<label, score, probabilities[classes], error>."""
 
+    roles: ClassVar = {"label": "a class", "features": "features"}
     regression = False
     default_loss = "cross_entropy"
     watch = "validation_loss"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.plugin import Part, Target, task
 from sparknn_zoo.tasks.vectors import VectorTask, report_rows, scored_rows
@@ -23,6 +23,7 @@ POINTS = 2000  # predicted and true numbers in the report
 class VectorRegression(VectorTask):
     """Columns of numbers and categories -> struct<prediction: double, error>, in the label's units."""
 
+    roles: ClassVar = {"label": "a number", "features": "features"}
     regression = True
     default_loss = "mse"
     figure = "mae"

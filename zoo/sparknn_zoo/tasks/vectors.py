@@ -1,6 +1,6 @@
 """What the two tasks on columns share: everything but what is learnt."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,11 +49,11 @@ class VectorTask(Task):
 
         return details(plan, found)
 
-    def preview(self, plan: "VectorPlan", most: int | None) -> "Findings":
+    def preview(self, plan: "VectorPlan", most: int | None, say: Callable[[str], None]) -> "Findings":
         """Look at every column, at labels, copies and rows that are left out, and bring a few rows."""
         from sparknn_magic.data.preview.columns import look
 
-        return look(plan, most, self.inspect, self.details)
+        return look(plan, most, self.inspect, self.details, say)
 
     def prepare(self, plan: "VectorPlan", folder: str, *, fresh: bool) -> "Prepared":
         """Write numbers after the steps, codes and labels as Parquet, or find them again."""
