@@ -141,7 +141,7 @@ def _rows(
     models: "Sequence[Model]", rows: Any, variables: Mapping[str, Any] | None, notes: list[str]
 ) -> "tuple[DataFrame | None, str | None]":
     """Return the rows to compare on, SQL steps applied, and which they are; None, with a note, where there are none."""
-    from sparknn_magic.model import rows_of
+    from sparknn_magic.rows import rows_of
 
     first = models[0]
     if rows is not None:

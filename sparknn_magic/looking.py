@@ -58,7 +58,7 @@ def look(
     arguments are as `Model.predict` has them.
     Raises: SpecError, DataError.
     """
-    from sparknn_magic.model import rows_of
+    from sparknn_magic.rows import rows_of
     from sparknn_magic.show.predictions import table_answers
 
     wanted = read_count(count)

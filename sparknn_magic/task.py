@@ -6,7 +6,7 @@ of the rooms, or brings its own. Standard library only; the rooms are imported b
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import Target
@@ -29,7 +29,7 @@ class Task(ABC):
 
     # The keys under `data` that name columns of its rows, and in words what such a column holds; none: not told. For
     # the words that the built-in tasks use, `%sparknn new` finds columns of a fitting type.
-    roles: Mapping[str, str] = {}
+    roles: ClassVar[Mapping[str, str]] = {}
     default_loss: str = ""  # the loss of a cell that names none
     own_loss: bool = False  # the architectures bring their loss: a cell names none
     # What a cell of this task has where it says nothing, as it would write it: {"train": {"batch_size": 16}}.

@@ -37,9 +37,9 @@ class PredictMagics:
 
     def _predict_rows(self, line: Line, body: str) -> None:
         from sparknn_magic.looking import look, plain_rows, read_count
-        from sparknn_magic.model import rows_of
         from sparknn_magic.notebook.background import in_background
         from sparknn_magic.notebook.display import show
+        from sparknn_magic.rows import rows_of
         from sparknn_magic.show.predictions import table_answers
 
         into, shown = line.options.get("--into", ""), line.options.get("--show")

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+from select import select
 
 from sparknn_magic.show.curves import curves
 from sparknn_magic.show.live import RunState, epoch_table
@@ -95,7 +96,9 @@ def test_in_a_terminal_a_bar_runs_below_the_lines_and_goes_away():
         for number in (10, 20):
             listener({"event": "step", "epoch": 3, "step": number, "steps": 40, "rows_per_second": 999.6})
         listener(epoch(3))
-        seen = os.read(reader, 65536).decode()
+        seen = ""
+        while select([reader], [], [], 1)[0]:  # a terminal hands over what it has so far
+            seen += os.read(reader, 65536).decode()
     os.close(reader)
     assert "epoch   3:" in seen
     assert "10/40" in seen
