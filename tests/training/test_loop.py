@@ -2,6 +2,8 @@
 
 import json
 import math
+import socket
+import threading
 import time
 import weakref
 
@@ -140,6 +142,19 @@ def test_a_stop_reaches_the_rank_even_where_it_connects_later(tmp_path, early):
         reporter.close()
     finally:
         events.close()
+
+
+def test_closing_waits_for_nobody_to_answer():
+    events = EventServer("127.0.0.1")
+    listening = next(t for t in threading.enumerate() if getattr(t, "_target", None) == events._accept)
+    events.closing = True
+    socket.create_connection(events.listener.address).close()
+    listening.join(10)
+    assert not listening.is_alive()
+    closing = threading.Thread(target=events.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
 
 
 def test_a_stop_reaches_the_rank_through_the_run_folder_even_before_there_is_one(tmp_path):
