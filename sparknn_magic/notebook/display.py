@@ -198,8 +198,12 @@ def progress(shell: InteractiveShell, name: str, epochs: int) -> LiveDisplay | L
 
 
 def watched(kernel: Any) -> bool:
-    """Say whether a person looks on: what runs a notebook without one (nbclient) tells that nobody can be asked."""
-    return bool(kernel.get_parent().get("content", {}).get("allow_stdin", True))
+    """Say whether a person looks on: what runs a notebook without one (nbclient) tells that nobody can be asked.
+
+    A kernel that does not know the request, as ipykernel does, is taken to be watched.
+    """
+    request = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
+    return bool(request.get("content", {}).get("allow_stdin", True))
 
 
 def hears_clicks(kernel: Any) -> bool:

@@ -102,7 +102,7 @@ def test_an_empty_knob_is_the_default_of_the_task_or_the_optimizer():
     assert found["epochs"] == 10
     assert "lr" not in found["optimizer"]["adamw"]
     detector = Choices("object-detection", validation="10%")
-    assert Experiment.parse(body_of(detector)).train.epochs == 120
+    assert Experiment.parse(body_of(detector)).train.epochs == 100
     assert "train:\n  epochs: 5\n" in body_of(Choices("object-detection", knobs={"epochs": "5"}))
 
 

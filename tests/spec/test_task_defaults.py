@@ -19,7 +19,7 @@ def names(steps):
 
 def test_a_detection_cell_that_says_nothing_learns_by_small_batches_and_augments():
     found = Experiment.parse(CELL)
-    assert found.train.batch_size == 8
+    assert found.train.batch_size == 4
     assert found.train.ema is not None
     assert "mosaic" in names(found.augment)
     assert resolve(found).loss.item.name == "none", "the architecture brings its own"
@@ -27,7 +27,7 @@ def test_a_detection_cell_that_says_nothing_learns_by_small_batches_and_augments
 
 def test_what_the_cell_says_stays_and_the_rest_of_its_section_is_the_tasks():
     found = Experiment.parse(CELL + "train: {epochs: 3, optimizer: sgd}\naugment: []\n")
-    assert (found.train.epochs, found.train.optimizer.name, found.train.batch_size) == (3, "sgd", 8)
+    assert (found.train.epochs, found.train.optimizer.name, found.train.batch_size) == (3, "sgd", 4)
     assert found.augment == ()
     again = Experiment.load(found.to_dict())
     assert again == found
@@ -35,7 +35,7 @@ def test_what_the_cell_says_stays_and_the_rest_of_its_section_is_the_tasks():
 
 def test_an_empty_section_is_as_if_it_were_not_written():
     found = Experiment.parse(CELL + "train:\n")
-    assert found.train.batch_size == 8
+    assert found.train.batch_size == 4
 
 
 def test_other_tasks_keep_the_usual_defaults():
