@@ -79,7 +79,8 @@ class Kernel:
 
     def start(self, cell: str) -> str:
         """Send a cell and return at once; `wait` takes what this returns."""
-        return self.client.execute(cell, store_history=True)
+        # After an error a kernel drops, for a moment, what was queued behind the cell; these cells wait for their turn.
+        return self.client.execute(cell, store_history=True, stop_on_error=False)
 
     def wait(self, sent: str, seconds: float = 120) -> dict:
         """Return the cell's reply: its status, and ename and evalue of an error."""
