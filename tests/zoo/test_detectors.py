@@ -14,7 +14,7 @@ from sparknn_magic.training.picture_ap import PictureAp50
 from sparknn_magic.training.pretrained import fitting, head_of
 from sparknn_zoo.detection import backbones
 from sparknn_zoo.detection.boxes import giou, iou
-from sparknn_zoo.detection.centernet import box_loss, focal, gaussians, heat_target
+from sparknn_zoo.detection.centernet import box_loss, class_loss, focal, gaussians, heat_target, owners
 from sparknn_zoo.detection.fcos import assign, quality_focal
 
 SMALL = {"width": 8, "channels": 16}
@@ -86,10 +86,24 @@ def test_the_quality_focal_loss_is_the_papers_and_least_at_the_quality():
 def test_right_boxes_cost_nothing_and_a_cell_in_two_learns_the_smaller():
     boxes = torch.tensor([[[0.0, 0, 64, 64], [16, 16, 48, 48]]])
     spread = gaussians(boxes, torch.ones(1, 2, dtype=torch.bool), 8, 8, 8)
+    owned = owners(spread, boxes)
     found = boxes[:, :1].repeat(1, 64, 1)
-    assert float(box_loss(found, boxes, spread)) == pytest.approx(0.75, abs=1e-5), "1 - GIoU of the smaller one"
+    assert float(box_loss(found, boxes, *owned)) == pytest.approx(0.75, abs=1e-5), "1 - GIoU of the smaller one"
     found[0, 4 * 8 + 4] = boxes[0, 1]  # the cell of both centres
-    assert float(box_loss(found, boxes, spread)) == pytest.approx(0, abs=1e-5)
+    assert float(box_loss(found, boxes, *owned)) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_cells_around_a_centre_learn_its_class_each_object_as_much_as_another():
+    boxes = torch.tensor([[[0.0, 0, 64, 64], [72, 8, 88, 24]], [[8.0, 8, 40, 40], [0, 0, 0, 0]]])
+    classes = torch.tensor([[2.0, 0], [1, -1]])
+    spread = gaussians(boxes, classes >= 0, 8, 12, 8)
+    logits = torch.zeros(2, 3, 8 * 12)
+    logits[0, 2, spread[0, 0] > 0.05] = 4.0  # the first object's cells know it; the others know nothing
+    knows = -np.log(np.exp(4) / (np.exp(4) + 2))
+    found = class_loss(logits, classes, *owners(spread, boxes))
+    np.testing.assert_allclose(found.numpy(), [knows + np.log(3), np.log(3)], rtol=1e-5)
+    logits += 7.0  # how high all classes are above the background is the heat map's
+    torch.testing.assert_close(class_loss(logits, classes, *owners(spread, boxes)), found)
 
 
 def test_each_object_takes_at_least_the_cheapest_place_near_it_and_none_takes_anothers():

@@ -3,6 +3,8 @@
 Source: Zhou et al. 2019, Objects as Points, https://arxiv.org/abs/1904.07850. Training is that of Liu et al. 2019,
 Training-Time-Friendly Network, https://arxiv.org/abs/1909.00700: Gaussians as wide and as high as the box, and many
 cells around a centre that all learn its box, by their distances to its sides and GIoU: it learns from few pictures.
+Here those cells learn its class too: in a heat map alone one cell of an object has its class, which tells shirts from
+coats only after many more pictures.
 
 B batch, C channels, H height, W width (h, w of the heat map), K classes, M true boxes, Q = h * w cells.
 """
@@ -24,6 +26,7 @@ SPREAD = 0.54  # of a box's side that its Gaussian reaches to either side, three
 LEAST_DEVIATION = 0.4  # cells: the Gaussian of a box smaller than a cell
 CUT = 0.05  # of the Gaussian's peak: cells below learn no box
 BOX_WEIGHT = 5.0  # of the box's loss beside the heat map's: TTFNet, sec. 4.3
+CLASS_WEIGHT = 1.0  # of the class's loss beside the heat map's
 ALPHA, BETA = 2.0, 4.0  # of the heat map's focal loss: Law and Deng 2018, CornerNet, eq. 1
 
 
@@ -66,7 +69,7 @@ class CenterNet(nn.Module):
         return self.boxes(raw[1]), scores.flatten(2).transpose(1, 2)
 
     def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        """Return the focal loss of the heat maps, and GIoU of the cells around centres, of each picture: float32[B]."""
+        """Return the focal loss of the heat maps, and GIoU and cross-entropy around centres, a picture: float32[B]."""
         heat_BKhw, sides_B4hw = raw[0].float(), raw[1].float()
         classes_BM, boxes_BM4 = target[:, :, 0], target[:, :, 1:].float()
         real_BM = classes_BM >= 0
@@ -74,8 +77,12 @@ class CenterNet(nn.Module):
         spread_BMQ = gaussians(boxes_BM4, real_BM, height, width, self.stride)
         wanted_BKQ = heat_target(spread_BMQ, classes_BM, heat_BKhw.shape[1])
         heat_B = focal(heat_BKhw.flatten(2), wanted_BKQ).sum((1, 2))
-        box_B = box_loss(self.boxes(sides_B4hw), boxes_BM4, spread_BMQ)
-        return (heat_B + BOX_WEIGHT * box_B) / objects_a_picture(real_BM.sum(1))
+        if not boxes_BM4.shape[1]:
+            return heat_B + sides_B4hw.sum((1, 2, 3)) * 0.0  # a gradient of 0: no parameter is left out
+        which_BQ, share_BQ = owners(spread_BMQ, boxes_BM4)
+        box_B = box_loss(self.boxes(sides_B4hw), boxes_BM4, which_BQ, share_BQ)
+        class_B = class_loss(heat_BKhw.flatten(2), classes_BM, which_BQ, share_BQ)
+        return (heat_B + BOX_WEIGHT * box_B + CLASS_WEIGHT * class_B) / objects_a_picture(real_BM.sum(1))
 
 
 def gaussians(boxes_BM4: Tensor, real_BM: Tensor, height: int, width: int, stride: int) -> Tensor:
@@ -116,21 +123,32 @@ def focal(logits: Tensor, wanted: Tensor) -> Tensor:
     return torch.where(wanted == 1, centre, other)
 
 
-def box_loss(found_BQ4: Tensor, boxes_BM4: Tensor, spread_BMQ: Tensor) -> Tensor:
-    """Return the sum over a picture's boxes of 1 - GIoU, a mean over the cells near each box's centre: float32[B].
+def owners(spread_BMQ: Tensor, boxes_BM4: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which box each cell learns, int64[B, Q], and its share in that box's loss, float32[B, Q].
 
-    A cell in several boxes learns the smallest of them.
+    The shares of a box's cells, by their places in its bump, are 1 in all; a cell far from every centre has none. One
+    in several boxes learns the smallest of them.
     """
-    batch, boxes, _ = spread_BMQ.shape
-    if not boxes:
-        return found_BQ4.sum((1, 2)) * 0.0  # a gradient of 0: no parameter is left out
     sizes_BMQ = torch.where(spread_BMQ > CUT, area(boxes_BM4)[:, :, None], torch.inf)
     smallest_BQ, which_BQ = sizes_BMQ.min(1)
-    weight_BQ = spread_BMQ.gather(1, which_BQ[:, None])[:, 0] * smallest_BQ.isfinite()
-    total_BM = weight_BQ.new_zeros(batch, boxes).scatter_add(1, which_BQ, weight_BQ)
-    weight_BQ = weight_BQ / total_BM.gather(1, which_BQ).clamp(min=1e-4)
+    share_BQ = spread_BMQ.gather(1, which_BQ[:, None])[:, 0] * smallest_BQ.isfinite()
+    total_BM = share_BQ.new_zeros(spread_BMQ.shape[:2]).scatter_add(1, which_BQ, share_BQ)
+    return which_BQ, share_BQ / total_BM.gather(1, which_BQ).clamp(min=1e-4)
+
+
+def box_loss(found_BQ4: Tensor, boxes_BM4: Tensor, which_BQ: Tensor, share_BQ: Tensor) -> Tensor:
+    """Return the sum over a picture's boxes of 1 - GIoU, a mean over the cells near each box's centre: float32[B]."""
     wanted_BQ4 = boxes_BM4.gather(1, which_BQ[:, :, None].expand(-1, -1, 4))
-    return (weight_BQ * (1 - giou(found_BQ4, wanted_BQ4))).sum(1)
+    return (share_BQ * (1 - giou(found_BQ4, wanted_BQ4))).sum(1)
+
+
+def class_loss(logits_BKQ: Tensor, classes_BM: Tensor, which_BQ: Tensor, share_BQ: Tensor) -> Tensor:
+    """Return the sum over a picture's boxes of the cross-entropy between the classes, a mean as that of the boxes.
+
+    It tells the classes from each other and minds no cell's height above the background: that is the heat map's.
+    """
+    wanted_BQ = classes_BM.long().clamp(min=0).gather(1, which_BQ)
+    return (share_BQ * F.cross_entropy(logits_BKQ, wanted_BQ, reduction="none")).sum(1)
 
 
 @architecture("centernet", task="object-detection", source=SOURCE)
