@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from sparknn_magic import __version__
 from sparknn_magic.errors import PluginError, SparkNNError, SpecError, did_you_mean
-from sparknn_magic.looks_cli import add_looks
+from sparknn_magic.looks_cli import add_looks, in_shell
 from sparknn_magic.looks_cli import show_comparison as _compare  # noqa: F401 (found by its name, as all commands are)
 from sparknn_magic.looks_cli import show_preview as _preview  # noqa: F401
 from sparknn_magic.looks_cli import show_reasons as _explain  # noqa: F401
@@ -54,7 +54,9 @@ def parser() -> Parser:
 
     train = commands.add_parser("train", help="train the experiment of a YAML file")
     train.add_argument("file", help="the experiment, as the body of a `%%%%sparknn train` cell")
-    train.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
+    train.add_argument(
+        "overrides", nargs="*", default=[], metavar="key.path=value", help="override a value of the file"
+    )
     train.add_argument("--name", help="name of the model (default: the file's name)")
     train.add_argument("--dry-run", action="store_true", help="check everything, train nothing, print the plan")
     train.add_argument(
@@ -66,7 +68,9 @@ def parser() -> Parser:
 
     finder = commands.add_parser("lr-find", help="look for a learning rate for the experiment of a YAML file")
     finder.add_argument("file", help="the experiment, as for train")
-    finder.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
+    finder.add_argument(
+        "overrides", nargs="*", default=[], metavar="key.path=value", help="override a value of the file"
+    )
     finder.add_argument("--steps", help="steps to take at most (default: 200)")
     finder.add_argument("--start", help="rate of the first step (default: 1e-7)")
     finder.add_argument("--end", help="rate of the last step (default: 10)")
@@ -141,7 +145,7 @@ def main(words: Sequence[str] | None = None) -> int:
             return 0
         globals()[f"_{read.command.replace('-', '_')}"](read)
     except SparkNNError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_shell(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; finished epochs are kept, and the same command goes on from them", file=sys.stderr)
@@ -160,7 +164,7 @@ def _read(words: list[str]) -> argparse.Namespace:
     if strange:
         raise SpecError(_strange(top, read.command, strange), hint=f"`sparknn {read.command} --help` explains.")
     if rest:
-        read.overrides += rest
+        read.overrides = [*read.overrides, *rest]
     return read
 
 
@@ -248,7 +252,7 @@ def _evaluate(read: argparse.Namespace) -> None:
 def _zoo(read: argparse.Namespace) -> None:
     from sparknn_magic.show.zoo_listing import zoo
 
-    print(zoo(read.what, size=read.size, source=read.source))
+    print(in_shell(zoo(read.what, size=read.size, source=read.source)))
 
 
 def _show(read: argparse.Namespace) -> None:
@@ -277,13 +281,13 @@ def _show(read: argparse.Namespace) -> None:
 def _init(read: argparse.Namespace) -> None:
     from sparknn_magic.show.starter import ROWS, starter
 
-    print(starter(read.task, read.rows or ROWS), end="")
+    print(in_shell(starter(read.task, read.rows or ROWS)), end="")
 
 
 def _schema(read: argparse.Namespace) -> None:
     from sparknn_magic.spec.json_schema import cell_schema
 
-    print(json.dumps(cell_schema(), indent=2))
+    print(in_shell(json.dumps(cell_schema(), indent=2)))
 
 
 def _help(read: argparse.Namespace) -> None:
@@ -293,7 +297,7 @@ def _help(read: argparse.Namespace) -> None:
     if read.item is None or read.item in COMMANDS:
         print(top.format_help() if read.item is None else top.commands.choices[read.item].format_help(), end="")
     else:
-        print(topic_help(read.item, COMMANDS), end="")
+        print(in_shell(topic_help(read.item, COMMANDS)), end="")
 
 
 def _demo(read: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknn_magic.errors import SparkNNError, SpecError
 from sparknn_magic.evaluate.paired import ErrorDifference, McNemar
+from sparknn_magic.settings import models_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -109,7 +110,7 @@ def _loaded(given: Any, spark: "SparkSession | None") -> "Model":
         return given
     if not isinstance(given, str | Path):
         raise SpecError(f"compare takes models or their folders, not a {type(given).__name__}.")
-    folder = next((f for f in (Path(given), Path("models") / given) if f.is_dir()), Path(given))
+    folder = next((f for f in (Path(given), models_folder() / given) if f.is_dir()), Path(given))
     return load(folder, spark=spark, register=False)
 
 

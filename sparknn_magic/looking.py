@@ -111,7 +111,7 @@ def _looked(model: "Model", scored: "DataFrame", column: str | None, title: str)
 def _of_pictures(model: "Model", scored: "DataFrame", column: str | None, side: int) -> "list[Answer]":
     from sparknn_magic.show.predictions import Answer
 
-    name = model._input_columns(scored, column)[0]
+    name = model.input_columns(scored, column)[0]
     table, others = _brought(scored, [name])
     if not table.num_rows:
         return []
@@ -145,7 +145,7 @@ def _pictures(values: "pa.Array", side: int, shape: Any) -> "list[tuple[np.ndarr
 def _of_texts(model: "Model", scored: "DataFrame", column: str | None, *, tagged: bool = False) -> "list[Answer]":
     from sparknn_magic.show.predictions import Answer
 
-    names = model._input_columns(scored, column)
+    names = model.input_columns(scored, column)
     table, others = _brought(scored, names)
     found = []
     for row in table.to_pylist():

@@ -10,7 +10,9 @@ def add_looks(commands: Any) -> None:
     """Add the commands to the parser of the command line."""
     preview = commands.add_parser("preview", help="look at the rows of a YAML file's experiment before training")
     preview.add_argument("file", help="the experiment, as for train; task and data are enough")
-    preview.add_argument("overrides", nargs="*", metavar="key.path=value", help="override a value of the file")
+    preview.add_argument(
+        "overrides", nargs="*", default=[], metavar="key.path=value", help="override a value of the file"
+    )
     preview.add_argument("--rows", metavar="N", help="rows to look at where there are more: a sample of them")
     preview.add_argument("--page", metavar="FILE", help="HTML file that the report is written to, with its pictures")
 
@@ -30,6 +32,11 @@ def add_looks(commands: Any) -> None:
     runs = commands.add_parser("runs", help="list the runs that a run folder keeps, or show one")
     runs.add_argument("name", nargs="?", help="a run to show with its whole experiment: NAME or NAME/1a2b3c")
     runs.add_argument("--runs", help="the run folder (default: sparknn_runs)")
+
+
+def in_shell(shown: object) -> str:
+    """Return what is printed, with the commands that it names as a shell has them: without the notebook's sign."""
+    return str(shown).replace("`%sparknn ", "`sparknn ")
 
 
 def show_preview(read: argparse.Namespace) -> None:
@@ -89,7 +96,7 @@ def show_runs(read: argparse.Namespace) -> None:
     from sparknn_magic.kept_runs import runs
 
     found: Any = runs(read.runs)
-    print(found.find(read.name) if read.name else found)
+    print(in_shell(found.find(read.name) if read.name else found))
 
 
 def _page(found: Any, file: str | None) -> None:

@@ -136,7 +136,7 @@ class Model:
     ) -> "DataFrame":
         from sparknn_magic.infer.spark import predict
 
-        columns = self._input_columns(frame, column)
+        columns = self.input_columns(frame, column)
         kind = "failfast" if mode == "failfast" else "permissive"
         # The streaming queries of a Connect session do not see its files.
         inside = cluster.is_connect(self.spark) and frame.isStreaming
@@ -159,7 +159,7 @@ class Model:
 
         def pictures(rows: "DataFrame", first: int, last: int) -> "DataFrame":
             parts = [described_part("preprocessor", step) for step in self.meta["preprocess"][first:last]]
-            return with_pictures(rows, self._input_columns(rows, column)[0], parts)
+            return with_pictures(rows, self.input_columns(rows, column)[0], parts)
 
         frame, done = predict_frame(frame, steps, label=self.meta["spec"]["data"].get("label", ""), pictures=pictures)
         return frame, self.meta | {"done": done}
@@ -185,7 +185,7 @@ class Model:
         from sparknn_magic.infer.spark import embed
 
         frame, meta = self.preprocessed(rows_of(self.spark, data, variables), column)
-        columns = self._input_columns(frame, column)
+        columns = self.input_columns(frame, column)
         write = Part("sparknn_magic.infer.worker:features_writer")
         how: dict[str, Any] = {"write": write, "outputs": ("features",), "result": FEATURES}
         kind = "failfast" if mode == "failfast" else "permissive"
@@ -223,7 +223,7 @@ class Model:
         def side(rows: Any, name: str | None) -> Side:
             frame, meta = self.preprocessed(rows_of(self.spark, rows, variables), name)
             udf = _udf(meta, self.folder / MODEL, self.spark, "permissive", tuple(providers), once=True, **how)
-            return Side(frame, self._input_columns(frame, name), udf)
+            return Side(frame, self.input_columns(frame, name), udf)
 
         return search(side(data, column), side(queries, query_column), k)
 
@@ -237,7 +237,7 @@ class Model:
         schema = StructType().add(column or names[0], StringType())
         return self.spark.createDataFrame([(value,) for value in values], schema)
 
-    def _input_columns(self, frame: "DataFrame", column: str | None) -> list[str]:
+    def input_columns(self, frame: "DataFrame", column: str | None) -> list[str]:
         """Return the model's input columns by the names that they have in the frame."""
         names = self.task.columns(self.meta)
         if column is not None and len(names) > 1:
@@ -264,7 +264,7 @@ class Model:
         if not re.fullmatch(r"0*[1-9]\d{0,3}", str(count)):
             raise SpecError(f"examples: '{count}' is no number of rows.", hint="Write a whole number from 1 to 9999.")
         rows = self.test_rows(variables)
-        inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self._input_columns(rows, None)]
+        inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self.input_columns(rows, None)]
         # Limited before the model runs: after it, Spark would score all rows to show these.
         few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count)))
         found = self.task.examples(few, prepared_meta(self.meta))

@@ -1,6 +1,7 @@
 """The zoo as it is listed: by task, kind, size and source, and without importing what tells of itself."""
 
 import json
+import re
 
 import pytest
 
@@ -111,6 +112,28 @@ def test_the_page_has_a_list_for_each_filter_and_rules_without_a_script():
     row = html[html.rindex("<tr", 0, html.index("<code>resnet18</code>")) : html.index("<code>resnet18</code>")]
     assert "size2" in row
     assert "size0" not in row
+
+
+def test_the_lists_are_hidden_where_the_rules_are_taken_away():
+    html = zoo(source="built-in")._repr_html_()
+    assert '<div class="filters" hidden="hidden">' in html
+    assert ".sparknn.zoo .filters { display: flex;" in html
+
+
+def test_where_no_plugin_fits_two_choices_the_page_says_so():
+    html = zoo(source="built-in")._repr_html_()
+    tasks = re.findall(r'<option class="(task\d)">([^<]+)', html)
+    said = [name for mark, name in tasks if f"(option.{mark}:checked):has(option.size0:checked) .none" in html]
+    assert "object-detection" in said
+    assert "image-classification" not in said
+    assert "Nothing in this list is both." in Reader(html).text
+
+
+def test_a_source_that_all_have_is_no_column_and_shapes_that_all_have_are_not_told():
+    shown = zoo("text-classification", source="built-in")
+    assert "<th>source</th>" not in shown._repr_html_()
+    assert "<td>Convolutions over words, the strongest match of each counts</td>" in shown._repr_html_()
+    assert "ids, mask" not in repr(shown)
 
 
 def test_whatever_a_package_says_shows_as_text():

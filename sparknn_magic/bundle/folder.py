@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sparknn_magic.errors import BundleError, did_you_mean
+from sparknn_magic.errors import BundleError, nearest
+from sparknn_magic.settings import settings
 
 FORMAT = 1
 META, MODEL, WEIGHTS, CARD = "bundle.json", "model.onnx", "model.safetensors", "README.md"
@@ -108,6 +109,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _models_near(path: Path) -> list[Path]:
+    """Return the models beside a folder, and for a bare name those where training leaves them."""
+    folders = [path.parent] if len(path.parts) > 1 else [Path(settings().models), path.parent]
+    return [p for folder in folders if folder.is_dir() for p in folder.iterdir() if (p / META).exists()]
+
+
 def read_bundle(folder: str | Path) -> dict[str, Any]:
     """Return bundle.json after checking every file against it.
 
@@ -115,9 +122,10 @@ def read_bundle(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder)
     if not (path / META).is_file():
-        near = path.parent
-        known = [p.name for p in near.iterdir() if (p / META).exists()] if near.is_dir() else []
-        raise BundleError(f"there is no model in '{folder}' (no {META}).{did_you_mean(path.name, known)}")
+        known = {p.name: str(p) for p in _models_near(path)}
+        match = nearest(path.name, known)
+        guess = f" Did you mean '{known[match]}'?" if match else ""
+        raise BundleError(f"there is no model in '{folder}' (no {META}).{guess}")
     try:
         meta = json.loads((path / META).read_text(encoding="utf-8"))
         form, files = meta["format"], meta["files"].items()

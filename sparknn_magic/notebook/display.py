@@ -115,8 +115,8 @@ class LiveDisplay(Followed):
 class Panel(LiveDisplay):
     """The same with a button that ends the training after the current epoch.
 
-    The button is a widget in a display of its own, which is empty before the training and after: what stays in a
-    notebook is HTML and text alone, whenever it is saved.
+    The button is a widget in a display of its own, which is empty before the stage of training and after: what stays in
+    a notebook is HTML and text alone, whenever it is saved.
     """
 
     def __init__(self, state: RunState, kernel: Any):
@@ -128,7 +128,10 @@ class Panel(LiveDisplay):
 
     def _draw(self, content: Rendered) -> None:
         super()._draw(content)
-        if self.place is None and self.state.stages.get("train") == "start":
+        training = self.state.stages.get("train") == "start"
+        if not training:
+            self._take_away()
+        elif self.place is None:
             self.button = self._make_button()
             # The text is for frontends that have no widgets.
             self.place = display(
@@ -137,9 +140,14 @@ class Panel(LiveDisplay):
 
     def _settle(self, content: Rendered) -> None:
         super()._draw(content)
-        if self.place is not None:
+        self._take_away()
+
+    def _take_away(self) -> None:
+        """Leave nothing of the button: no epoch goes on that it could be the last one."""
+        if self.button is not None:
             self.place.update({}, raw=True)
             self.button.close()
+            self.button = None
 
     def _make_button(self) -> Any:
         from ipykernel.kernelbase import Kernel

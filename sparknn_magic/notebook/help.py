@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from sparknn_magic.notebook.words import COMMANDS, usage
+from sparknn_magic.notebook.words import COMMANDS, usage, wrapped
 
 # What a command's flags and options mean; those that mean the same everywhere stand under "".
 OPTIONS: dict[str, dict[str, str]] = {
@@ -120,8 +120,8 @@ def command_help(name: str) -> str:
     own = OPTIONS[""] | OPTIONS.get(name, {})
     words = [*command.flags, *command.options, *(["key.path=value"] if command.overrides else []), "--help"]
     width = max(map(len, words))
-    lines = [f"  {word:<{width}}  {own.get(word, '')}".rstrip() for word in words]
-    parts = [f"{command.usage}\n    {command.about}", "\n".join(lines)]
+    lines = [f"  {word:<{width}}  {wrapped(own.get(word, ''), ' ' * (width + 4))}".rstrip() for word in words]
+    parts = [f"{wrapped(command.usage, ' ' * 6)}\n    {wrapped(command.about, ' ' * 4)}", "\n".join(lines)]
     if command.overrides:
         parts.append("`%sparknn help keys` lists the keys of the body, `%sparknn zoo` what can stand there.")
     if name in EXAMPLES:

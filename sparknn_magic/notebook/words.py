@@ -1,9 +1,12 @@
 """The words after `%sparknn`: a command, its names, its flags and `key.path=value` overrides."""
 
+import re
 import shlex
+import textwrap
 from dataclasses import dataclass, field
 
 from sparknn_magic.errors import SpecError, did_you_mean
+from sparknn_magic.show.words import PAGE
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,14 @@ def _set_option(found: Line, known: Command, name: str, value: str | None) -> No
     found.options[name] = value
 
 
+def wrapped(text: str, indent: str) -> str:
+    """Return text in lines of a page, those after the first indented; what stands in brackets stays together."""
+    whole = re.sub(r"\[[^][]*]", lambda found: found[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(whole, PAGE - len(indent), break_long_words=False, break_on_hyphens=False)
+    return f"\n{indent}".join(lines).replace("\0", " ")
+
+
 def usage() -> str:
     """Return the list of commands."""
-    lines = [f"  {c.usage}\n      {c.about}" for c in COMMANDS.values()]
+    lines = [f"  {wrapped(c.usage, ' ' * 8)}\n      {wrapped(c.about, ' ' * 6)}" for c in COMMANDS.values()]
     return "sparknn-magic: train and run neural networks on Spark\n\n" + "\n".join(lines)

@@ -63,15 +63,7 @@ def scene_svg(scene: Scene, score: float, colours: dict[str, str]) -> Markup:
     drawn += [_label(box, text, scale, colours[box.label], page) for box, text in names]
     said = _said(scene, shown, found)
     image = el("image", href=_address(scene.pixels), width=f"{page[0]:.1f}", height=f"{page[1]:.1f}")
-    return el(
-        "svg",
-        image,
-        *drawn,
-        viewBox=f"0 0 {page[0]:.1f} {page[1]:.1f}",
-        role="img",
-        aria_label=said,
-        cls="scene",
-    )
+    return _scene([image, *drawn], page, said)
 
 
 def boxes_svg(pixels: np.ndarray, boxes: Sequence[Box], colours: dict[str, str]) -> Markup:
@@ -84,9 +76,15 @@ def boxes_svg(pixels: np.ndarray, boxes: Sequence[Box], colours: dict[str, str])
         name = _name(box) if box.score is None else f"{_name(box)} {_score(box)}"
         drawn.append(_label(box, name, scale, colours[box.label], page))
     image = el("image", href=_address(pixels), width=f"{page[0]:.1f}", height=f"{page[1]:.1f}")
-    said = plural(len(boxes), "box", "boxes")
+    return _scene([image, *drawn], page, plural(len(boxes), "box", "boxes"))
+
+
+def _scene(drawn: Sequence[Markup], page: tuple[float, float], said: str) -> Markup:
+    """Return a drawing, hidden but for its style: a frontend that takes both away would leave the words in it."""
     view = f"0 0 {page[0]:.1f} {page[1]:.1f}"
-    return el("svg", image, *drawn, viewBox=view, role="img", aria_label=said, cls="scene")
+    return el(
+        "div", el("svg", *drawn, viewBox=view, role="img", aria_label=said, cls="scene"), cls="drawing", hidden="hidden"
+    )
 
 
 def scene_figure(scene: Scene, score: float, colours: dict[str, str]) -> Markup:
@@ -172,6 +170,7 @@ def _address(pixels: np.ndarray) -> str:
 SCENES = """
 .scenes { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 18px 16px; }
 .scenes figure { margin: 0; min-width: 0; }
+.drawing[hidden] { display: block; }
 .scene { display: block; width: 100%; height: auto; border-radius: 6px; background: rgba(128, 128, 128, 0.14); }
 .scene text { font: 10px ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
 .scenes figcaption { font-size: 13px; padding-top: 6px; }

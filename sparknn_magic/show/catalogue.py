@@ -12,11 +12,10 @@ from pydantic.fields import FieldInfo
 from sparknn_magic.plugin import Item, Nested
 from sparknn_magic.registry import full_name, names
 from sparknn_magic.show.starter import starter_cell
-from sparknn_magic.show.words import count, options_text, plain, table, value_text, width
+from sparknn_magic.show.words import PAGE, count, options_text, plain, table, value_text, width
 from sparknn_magic.spec.schema import options_model
 from sparknn_magic.spec.words import describe_field, literals
 
-WIDTH = 116  # columns of a page of text
 _PRETRAINED = "minilm: {pretrained: sentence-transformers/all-MiniLM-L6-v2}"
 _EXAMPLES = {  # task -> rows, and a network that takes them
     "image-classification": ("SELECT image, label FROM my_table", "resnet8"),
@@ -89,15 +88,22 @@ def _prose(docstring: str, options: Sequence[Option]) -> str:
     kept: list[str] = []
     for paragraph in docstring.split("\n\n"):
         entries = re.split(r"\n(?=\w+: )", paragraph)
-        kept.append("\n".join(e for e in entries if " ".join(e.split()).rstrip(".") not in said))
+        kept.append("\n".join(_filled(e) for e in entries if " ".join(e.split()).rstrip(".") not in said))
     return "\n\n".join(k for k in kept if k.strip())
+
+
+def _filled(text: str) -> str:
+    """Return text in lines of a page; one with lines of a layout of their own stays as it is."""
+    own = re.search(r"^([ |*-]|\d+\. )", text, re.MULTILINE)
+    return text if own else textwrap.fill(text, PAGE, break_long_words=False, break_on_hyphens=False)
 
 
 def _options_block(item: Item, options: Sequence[Option]) -> str:
     if not options:
         return "no options" if item.kind not in ("task", "sample") else ""
     rows = [["name", "default", "takes", "meaning"]]
-    room = WIDTH - sum(max(width(getattr(o, k)) for o in options) + 2 for k in ("name", "default", "takes"))
+    taken = (max(width(k), *(width(getattr(o, k)) for o in options)) + 2 for k in ("name", "default", "takes"))
+    room = PAGE - 2 - sum(taken)
     for option in options:
         first, *more = textwrap.wrap(option.about, max(room, 40)) or [""]
         rows += [[option.name, option.default, option.takes, first], *(["", "", "", line] for line in more)]

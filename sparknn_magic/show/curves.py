@@ -36,10 +36,13 @@ body[data-jp-theme-light="false"] .sparknn .curves text.validation { stroke: non
 
 
 def curves(epochs: Sequence[dict[str, Any]], figure: str = "accuracy") -> Markup | None:
-    """Return drawings of the loss and of the figure over the epochs; None for fewer than two epochs."""
+    """Return drawings of the loss and of the figure over the epochs; None for fewer than two epochs.
+
+    Hidden but for their style: a frontend that takes styles and drawings away would leave the words in them.
+    """
     if len(epochs) < 2:
         return None
-    return el("div", _drawing(epochs, "loss"), _drawing(epochs, figure), cls="curves")
+    return el("div", _drawing(epochs, "loss"), _drawing(epochs, figure), cls="curves", hidden="hidden")
 
 
 def _drawing(epochs: Sequence[dict[str, Any]], key: str) -> Markup | None:

@@ -16,12 +16,14 @@ from sparknn_magic.show.words import amount, count, plain, plural, shorten, tabl
 WIDE, HIGH, ACROSS, DOWN = 216, 44, 26, 24  # pixels of a block, and between blocks
 EDGE = 10  # pixels that an edge takes beside blocks
 NAME, KIND = 25, 34  # letters
-TALL = 14  # ranks, from which on the drawing scrolls
+TALL = 14  # ranks, beyond which the drawing scrolls
 LABEL = 40  # columns of a name in the text form
 
 STYLE = """
-.sparknn .graph { overflow: auto; max-height: 640px; margin: 4px 0 8px; border: 1px solid rgba(128, 128, 128, 0.25);
+.sparknn .graph { display: block; overflow: auto; margin: 4px 0 8px; border: 1px solid rgba(128, 128, 128, 0.25);
   border-radius: 8px; }
+.sparknn .graph.tall { max-height: 640px; }
+.sparknn .tree { display: none; }
 .sparknn .graph svg { display: block; margin: 0 auto; color: inherit; }
 .sparknn .graph rect { fill: rgba(128, 128, 128, 0.1); stroke: rgba(128, 128, 128, 0.55); }
 .sparknn .graph .learns rect { fill: rgba(0, 114, 178, 0.16); stroke: rgba(0, 114, 178, 0.75); }
@@ -61,10 +63,15 @@ class NetworkGraph:
         return scoped(self.drawing())
 
     def drawing(self) -> Markup:
-        """Return the drawing under its headline; a tall one scrolls."""
-        long = len(set(ranks(self.blocks))) > TALL
-        drawn = el("div", graph_svg(self), cls="graph", tabindex="0" if long else None)
-        return el("div", el("style", Markup(STYLE)), el("div", _headline(self), cls="soft"), drawn)
+        """Return the drawing under its headline; a tall one scrolls. Where styles are taken away, it is the tree.
+
+        A frontend that takes them away, as of a notebook that is not trusted, leaves of a drawing its words alone.
+        """
+        tall = len(set(ranks(self.blocks))) > TALL
+        shape = "graph tall" if tall else "graph"
+        drawn = el("div", graph_svg(self), cls=shape, tabindex="0" if tall else None, hidden="hidden")
+        tree = el("pre", graph_text(self), cls="tree")
+        return el("div", el("style", Markup(STYLE)), el("div", _headline(self), cls="soft"), drawn, tree)
 
 
 def _headline(graph: NetworkGraph) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sparknn_magic.show.words import table, value_text, width
+from sparknn_magic.show.words import PAGE, table, value_text, width
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import Spec, to_plain
 from sparknn_magic.spec.words import describe_field, models_in
 
-WIDTH = 116  # columns of a page of text
 TITLE = "what a cell can say"
 SECTIONS = ("data", "train", "train.early_stopping", "export")  # keys whose own keys are listed
 
@@ -39,7 +38,7 @@ def _model(section: str) -> type[BaseModel]:
 def _table(model: type[BaseModel], base: str) -> str:
     rows = [["key", "default", "takes", "meaning"]]
     found = list(_rows(model, base))
-    room = WIDTH - sum(max(width(row[n]) for row in found) + 2 for n in range(3))
+    room = PAGE - 2 - sum(max(width(row[n]) for row in [*rows, *found]) + 2 for n in range(3))
     for *cells, meaning in found:
         first, *more = textwrap.wrap(meaning, max(room, 40)) or [""]
         rows += [[*cells, first], *(["", "", "", line] for line in more)]

@@ -45,7 +45,7 @@ def overlaid(names: Sequence[str], histories: Sequence[Sequence[Mapping[str, Any
     drawn = [_drawing(names, histories, key) for key in ("loss", figure)]
     if not any(drawn):
         return None
-    return join([el("div", *drawn, cls="overlay"), _key(names)])
+    return join([el("div", *drawn, cls="overlay", hidden="hidden"), _key(names)])
 
 
 def _drawing(names: Sequence[str], histories: Sequence[Sequence[Mapping[str, Any]]], key: str) -> Markup | None:

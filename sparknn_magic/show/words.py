@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 MISSING = "-"
+PAGE = 98  # columns of help: a notebook's output beside the list of files has them, and breaks longer lines anywhere
 MOST_LAYERS = 12  # of a model that is a list of layers, named in a line
 TELLING_ROWS = 1000  # from which on their time says something of the speed
 _JOINERS = "\u200c\u200d"  # invisible, and part of how Persian and some emoji are spelled

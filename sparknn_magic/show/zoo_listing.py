@@ -1,13 +1,14 @@
 """The zoo as a table: text for a terminal, and HTML that can be filtered by task, size and source.
 
-The filters are lists to choose from and style rules (`:has`), no script, and need no kernel. Where a frontend takes
-styles and lists away, as it does with a notebook that is not trusted, the whole table is left.
+The filters are lists to choose from and style rules (`:has`), no script, and need no kernel. They are hidden but for
+these rules: where a frontend takes styles away, as of a notebook that is not trusted, the whole table alone is left.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import combinations
 from typing import Any
 
 from sparknn_magic.listing import BOUNDS, SIZES, Entry, listed
@@ -20,6 +21,7 @@ COLUMNS = {"name": 36, "parameters": 20, "summary": 62, "reference": 44, "source
 MORE = "`%sparknn help NAME` shows the options of one, and a cell to paste."
 COUNTED = f"Parameters are those of the default options; {BOUNDS}."
 OF_FILES = "* or those of the files that `pretrained:` names."
+NOTHING = "Nothing in this list is both."
 NO_TORCH = "Training needs torch, which is not installed here: pip install 'sparknn-magic[train]'."
 
 STYLE = """
@@ -74,7 +76,7 @@ def groups_of(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 def brief(summary: str) -> str:
     """Return a summary without the shapes, which are the same in a whole group: those are in the item's help."""
     words = re.sub(r"^float32\[[^]]*\][^>]*-> the same shape[,:] *", "", summary)
-    return re.sub(r": (numbers )?float32\[.*$", "", words).rstrip(".")
+    return re.sub(r": (numbers float32|ids, mask int64|float32)\[.*$", "", words).rstrip(".")
 
 
 def _tasks(entry: Entry) -> str:
@@ -135,9 +137,14 @@ def _html(zoo: Zoo) -> str:
     kinds: dict[str, list[Entry]] = {}
     for entry in zoo.entries:
         kinds.setdefault(plural(entry.kind), []).append(entry)
-    parts: list[Any] = [el("style", Markup(NOTEBOOK + STYLE + "".join(_rules(choices))))]
+    rules = "".join([*_rules(choices), *_rules_of_none(zoo, choices)])
+    parts: list[Any] = [el("style", Markup(NOTEBOOK + STYLE + rules))]
     if choices:
-        parts.append(el("div", *(_list(name, choices[name]) for name in sorted(choices, reverse=True)), cls="filters"))
+        lists = [_list(name, choices[name]) for name in sorted(choices, reverse=True)]
+        parts += [
+            el("div", *lists, cls="filters", hidden="hidden"),
+            el("div", NOTHING, cls="none soft", hidden="hidden"),
+        ]
     for kind, group in kinds.items():
         opened = len(kinds) == 1 or group[0].kind == "architecture"
         said = el("summary", kind, el("span", f" ({len(group)})", cls="count"))
@@ -153,7 +160,7 @@ def _html(zoo: Zoo) -> str:
 
 def _table(zoo: Zoo, group: Sequence[Entry], choices: Mapping[str, Sequence[str]]) -> Markup:
     columns = _cells(zoo)
-    shown = {title: cell for title, cell in columns.items() if title in ("name", "source") or any(map(cell, group))}
+    shown = {title: cell for title, cell in columns.items() if title == "name" or any(map(cell, group))}
     tasks = any(entry.tasks for entry in group)
     head = [el("th", title, cls="num" if title == "parameters" else None) for title in shown]
     head = [head[0], *([el("th", "task")] if tasks else []), *head[1:]]
@@ -168,7 +175,7 @@ def _table(zoo: Zoo, group: Sequence[Entry], choices: Mapping[str, Sequence[str]
 def _cell(title: str, entry: Entry, cell: Callable[[Entry], str]) -> Markup:
     if title == "name":
         return el("th", el("code", plain(entry.name)))
-    said = entry.source if title == "source" else cell(entry)
+    said = cell(entry)
     shown: Any = plain(said) if said else ""
     return el("td", linked(shown) if title == "reference" else shown, cls="num" if title == "parameters" else None)
 
@@ -201,3 +208,13 @@ def _rules(choices: Mapping[str, Sequence[str]]) -> Iterable[str]:
             yield f"{chosen} tr.item:not(.{name}{n}) {{ display: none; }}\n"
             yield f"{chosen} .count {{ display: none; }}\n"
             yield f"{chosen} details:not(:has(.{name}{n})) {{ display: none; }}\n"
+
+
+def _rules_of_none(zoo: Zoo, choices: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    """Yield the rules that say so where no plugin fits two choices."""
+    rows = [set(_marks(zoo, entry, choices)) for entry in zoo.entries]
+    marks = [f"{name}{n}" for name, values in choices.items() for n in range(len(values))]
+    for one, other in combinations(marks, 2):
+        if one.rstrip("0123456789") != other.rstrip("0123456789") and not any({one, other} <= row for row in rows):
+            both = f".sparknn.zoo:has(option.{one}:checked):has(option.{other}:checked)"
+            yield f"{both} details {{ display: none; }}\n{both} .none {{ display: block; }}\n"

@@ -173,7 +173,7 @@ def test_a_saved_copy_loads_and_a_damaged_one_is_refused(trained, home, spark):
     (copy / "model.safetensors").unlink()
     with pytest.raises(BundleError, match=r"has no model.safetensors: the model is incomplete|has changed"):
         sparknn_magic.load(copy, spark=spark)
-    with pytest.raises(BundleError, match=r"there is no model in '.*fashio' .* Did you mean 'fashion'"):
+    with pytest.raises(BundleError, match=r"there is no model in '.*fashio' .* Did you mean '.*/fashion'"):
         sparknn_magic.load(home / "fashio", spark=spark)
 
 

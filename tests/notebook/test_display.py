@@ -3,8 +3,9 @@
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from ipywidgets import Button
 
-from sparknn_magic.notebook.display import Followed, watched
+from sparknn_magic.notebook.display import STOP, Followed, Panel, watched
 from sparknn_magic.show.live import RunState
 
 HOUR = 3600.0
@@ -58,6 +59,29 @@ def test_where_nobody_looks_on_there_is_an_update_for_each_line_alone(updates):
     assert len(updates) == 12  # the last line came after the last look
     view.fail(interrupted=True)
     assert updates[-1]["data"]["text/plain"].endswith("train: interrupted after 2 h 00 min")
+
+
+class LonePanel(Panel):
+    """A panel without a kernel whose messages its button would hear."""
+
+    def _make_button(self):
+        return Button(description=STOP)
+
+
+def test_the_button_goes_with_the_stage_that_it_stops(updates):
+    clock = Clock()
+    view = LonePanel(RunState("fashion", clock=clock), kernel=None)
+    view.clock, view.began, view.last = clock, 0.0, 0.0
+    shown = []
+    for stage, state in (("prepare", "start"), ("train", "start"), ("train", "done"), ("export", "start")):
+        view({"event": "stage", "stage": stage, "state": state, "seconds": 10.0})
+        clock.now += 10
+        view.tick()
+        shown.append(updates[-1]["data"])
+    assert "training fashion" in shown[0]["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in shown[1]
+    assert shown[2] == {}
+    assert "training fashion" in shown[3]["text/plain"]
 
 
 class Kernel:

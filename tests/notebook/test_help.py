@@ -1,5 +1,7 @@
 """What the shell and the notebook say when they are asked for help."""
 
+from pathlib import Path
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -8,6 +10,7 @@ from sparknn_magic.errors import SpecError, UnknownName
 from sparknn_magic.notebook.help import EXAMPLES, OPTIONS, command_help, docstring, help_for, one_line
 from sparknn_magic.notebook.words import COMMANDS, read_line
 from sparknn_magic.show.keys import keys_help
+from sparknn_magic.show.words import PAGE
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import DataSpec
 from sparknn_magic.spec.training import TrainSpec
@@ -33,7 +36,8 @@ def said(shell, capsys, cell: str) -> str:
 def test_every_flag_of_every_command_is_explained(command):
     text = command_help(command)
     known = COMMANDS[command]
-    assert text.startswith(known.usage)
+    assert " ".join(text.split()).startswith(known.usage)
+    assert max(map(len, text.split("\n"))) <= PAGE
     for word in (*known.flags, *known.options):
         assert OPTIONS.get(command, {}).get(word) or OPTIONS[""].get(word), f"{command} {word} is not explained"
         assert f"  {word} " in text
@@ -69,7 +73,7 @@ def test_a_cell_of_one_line_is_told_what_is_missing_in_our_words(shell, capsys):
 def test_a_question_mark_shows_all_commands(shell):
     for name in ("%%sparknn", "%sparknn"):
         shown = shell.object_inspect_mime(name)["text/plain"]
-        assert all(command.usage in shown for command in COMMANDS.values())
+        assert all(command.usage in " ".join(shown.split()) for command in COMMANDS.values())
         assert "%%sparknn train fashion" in shown
     assert "Tab completes" in docstring()
 
@@ -133,7 +137,9 @@ def test_the_shells_door_has_the_same_helps(capsys):
         return capsys.readouterr().out
 
     assert run("help", "resnet18") == help_for("resnet18")
-    assert run("help", "keys") == keys_help()
+    assert run("help", "keys") == keys_help().replace("`%sparknn ", "`sparknn ")
+    assert "`sparknn zoo tasks` lists them" in " ".join(run("schema").split())
+    assert "`%" not in run("init", "image-classification") + run("zoo", "tasks")
     assert "--dry-run" in run("help", "train")
     assert run("help").startswith("usage: sparknn")
     assert run("init", "text-classification", "--from", "tickets").startswith(
@@ -161,6 +167,19 @@ def test_the_shells_door_has_the_same_helps(capsys):
 def test_the_shell_names_the_nearest_word(capsys, words, error):
     assert cli.main(words) == 1
     assert error in capsys.readouterr().err
+
+
+def test_the_shell_tells_its_own_commands_and_where_a_model_of_this_name_is(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["help", "nosuchthing"]) == 1
+    assert "\n`sparknn zoo` lists all." in capsys.readouterr().err
+    for name in ("fashion", "other"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "bundle.json").write_text("{}")
+    for asked in ("fashion", "models/fashoin"):
+        assert cli.main(["show", asked]) == 1
+        said = f"there is no model in '{asked}' (no bundle.json). Did you mean '{Path('models/fashion')}'?"
+        assert said in capsys.readouterr().err
 
 
 def test_all_plugins_can_be_asked_for():

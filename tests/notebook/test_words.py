@@ -4,6 +4,7 @@ import pytest
 
 from sparknn_magic.errors import SpecError
 from sparknn_magic.notebook.words import COMMANDS, Line, read_line, usage
+from sparknn_magic.show.words import PAGE
 
 
 def read(line, body=True):
@@ -54,7 +55,14 @@ def test_help_on_a_command_needs_neither_name_nor_body():
 
 
 def test_usage_lists_every_command():
-    assert all(command.usage in usage() and command.about in usage() for command in COMMANDS.values())
+    said = " ".join(usage().split())
+    assert all(command.usage in said and command.about in said for command in COMMANDS.values())
+
+
+def test_the_help_has_lines_of_a_page_and_brackets_stay_whole():
+    lines = usage().split("\n")
+    assert max(map(len, lines)) <= PAGE
+    assert "        [--column COLUMN] [--stream [--once] [--checkpoint FOLDER]]" in lines
 
 
 TRAIN = "Usage: %%sparknn train NAME [--dry-run] [--fresh] [--runs FOLDER] [key.path=value ...]"

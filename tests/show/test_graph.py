@@ -2,7 +2,7 @@
 
 import re
 
-from sparknn_magic.show.graph import HIGH, WIDE, Block, NetworkGraph, graph_svg, ranks
+from sparknn_magic.show.graph import HIGH, WIDE, Block, NetworkGraph, graph_svg, graph_text, ranks
 from sparknn_magic.show.html import plan_html
 from tests.show.conftest import HOSTILE
 from tests.show.test_report import Reader
@@ -69,6 +69,22 @@ def test_a_plan_has_the_drawing_to_unfold_or_why_there_is_none():
     html = plan_html({"name": "digits", "graph": RESIDUAL})
     assert html.index("<details>") < html.index("digits: 5 blocks") < html.index("</details>")
     assert f"not drawn: {HOSTILE}" in Reader(plan_html({"name": "digits", "not_drawn": HOSTILE})).text
+
+
+def test_where_styles_are_taken_away_the_tree_is_left_and_the_drawing_is_hidden():
+    html = RESIDUAL._repr_html_()
+    assert '<div class="graph" hidden="hidden"><svg' in html
+    assert ".sparknn .tree { display: none; }" in html
+    assert html[html.index('<pre class="tree">') :].startswith(f'<pre class="tree">{graph_text(RESIDUAL)}</pre>')
+
+
+def test_a_drawing_scrolls_from_fifteen_ranks_on():
+    chain = [Block("x"), *(Block(f"b{n}", inputs=(n,)) for n in range(13))]
+    assert "graph tall" not in NetworkGraph("p", chain)._repr_html_()
+    assert (
+        '<div class="graph tall" tabindex="0" hidden="hidden">'
+        in NetworkGraph("p", [*chain, Block("y", inputs=(13,))])._repr_html_()
+    )
 
 
 def test_whatever_a_layer_is_called_shows_as_text():
