@@ -104,13 +104,16 @@ class MissingExtra(SparkNNError):  # noqa: N818
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to `name`, or None where none is close."""
+    """Return the known name closest to `name`, or one that begins with it; None where none is close."""
     folded = {k.lower().replace("-", "_"): k for k in known}
     wanted = name.lower().replace("-", "_")
     # The same letters in another order are a slip of the fingers: resnet81 means resnet18 and not resnet8.
     swapped = [k for k in folded if sorted(k) == sorted(wanted)]
     match = difflib.get_close_matches(wanted, swapped or folded, n=1, cutoff=0.5)
-    return folded[match[0]] if match else None
+    if match:
+        return folded[match[0]]
+    begun = [k for k in folded if k.startswith(wanted)] if len(wanted) >= 3 else []  # image: image-classification
+    return folded[min(begun, key=len)] if begun else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

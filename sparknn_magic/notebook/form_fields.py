@@ -21,6 +21,7 @@ from sparknn_magic.notebook.form_columns import SEVERAL, Column, fitting, guess
 from sparknn_magic.notebook.form_rows import columns_of, sources
 from sparknn_magic.show.markup import Markup, el
 from sparknn_magic.show.words import plain, plural, shorten
+from sparknn_magic.show.zoo_listing import brief
 
 OTHER = "another table, a path or SQL ..."
 START, AGAIN = "Start Spark", "Look again"
@@ -90,10 +91,11 @@ class Fields:
         """Ask again which DataFrames, tables and views there are; what is chosen stays where it is still there."""
         found = [*sources(self.names, self.catalog), (OTHER, "")]
         known = [value for _, value in found]
-        chosen = self.source.value if self.source.value in known and self.source.value else known[0]
+        chosen = self.source.value
+        kept = chosen in known if chosen else bool(self.typed.value)
         with self._filled():
             self.source.options = found
-            self.source.value = "" if self.typed.value else chosen
+            self.source.value = chosen if kept else known[0]
         self.again.description = AGAIN if self.session() is not None else START
 
     def refresh(self) -> None:
@@ -175,7 +177,7 @@ class Fields:
             item = registry.get("architecture", self.model.value) if self.model.value else None
         except SparkNNError:  # told below the cell
             item = None
-        self.about.value = _small_html(plain(item.summary), plain(item.source)) if item is not None else ""
+        self.about.value = _small_html(plain(brief(item.summary)), plain(item.source)) if item is not None else ""
 
     def _changed(self, _: Any) -> None:
         if not self.filling:

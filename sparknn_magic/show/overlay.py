@@ -21,7 +21,7 @@ def _style() -> str:
         ".sparknn .overlay { display: flex; flex-wrap: wrap; gap: 4px 24px; margin: 4px 0; }",
         ".sparknn .overlay text { font-size: 11.5px; fill: currentColor; font-family: inherit; }",
         ".sparknn .overlay .axis { stroke: rgba(128, 128, 128, 0.45); stroke-width: 1; }",
-        ".sparknn .overlay .line { fill: none; stroke-width: 2; stroke-linejoin: round; }",
+        ".sparknn .overlay .line, .sparknn .key .line { fill: none; stroke-width: 2; stroke-linejoin: round; }",
         ".sparknn .key { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 0 0 8px; font-size: 12.5px; }",
         ".sparknn .key svg { vertical-align: middle; margin-right: 6px; }",
     ]

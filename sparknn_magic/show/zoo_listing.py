@@ -31,7 +31,7 @@ STYLE = """
   border: 1px solid rgba(128, 128, 128, 0.5); border-radius: 4px; max-width: 260px; }
 .sparknn.zoo option { color: #000; background: #fff; }
 .sparknn.zoo .count { opacity: 0.7; font-weight: 400; }
-.sparknn.sparknn.zoo td.num, .sparknn.sparknn.zoo td:last-child { white-space: nowrap; }
+.sparknn.sparknn.zoo td.num, .sparknn.sparknn.zoo td.by { white-space: nowrap; }
 .sparknn.sparknn.zoo td { font-size: 13px; max-width: 340px; }
 .sparknn.zoo a { color: inherit; text-decoration: underline; }
 """
@@ -177,7 +177,8 @@ def _cell(title: str, entry: Entry, cell: Callable[[Entry], str]) -> Markup:
         return el("th", el("code", plain(entry.name)))
     said = cell(entry)
     shown: Any = plain(said) if said else ""
-    return el("td", linked(shown) if title == "reference" else shown, cls="num" if title == "parameters" else None)
+    kinds = {"parameters": "num", "source": "by"}
+    return el("td", linked(shown) if title == "reference" else shown, cls=kinds.get(title))
 
 
 def _marks(zoo: Zoo, entry: Entry, choices: Mapping[str, Sequence[str]]) -> list[str]:

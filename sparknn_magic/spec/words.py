@@ -92,7 +92,12 @@ def _problem(
         message = message.replace("{path}", name).replace("{value}", show(item["input"]))
         return Problem(here + tuple(context["at"]), message, context["hint"], context["key"])
     if kind == "extra_forbidden":
-        return Problem(here, _unknown(str(path[-1]), model, dotted(base + path[:-1]), owner), None, True)
+        key, parent = str(path[-1]), dotted(base + path[:-1])
+        if item["input"] is None and " " in key:  # {train: SELECT a, b FROM t}
+            return Problem(
+                here, f"unknown key '{cut(key)}': between {{ and }} a text with a comma needs quotes.", key=True
+            )
+        return Problem(here, _unknown(key, model, parent, owner), None, True)
     if kind == "missing" and len(item["loc"]) == len(path):
         return Problem(base + path[:-1], *_missing(str(path[-1]), field, dotted(base + path[:-1]), owner), True, True)
     given = _value_at(value, path)

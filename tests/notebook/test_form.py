@@ -186,6 +186,27 @@ def test_columns_can_be_written_by_hand_where_none_is_known(form):
     assert "  label: price\n  features:\n  - area\n  - city\n" in shown.cell
 
 
+def test_rows_that_are_chosen_stay_chosen_when_the_form_looks_again(form):
+    class Catalog(NoCatalog):
+        def tables(self, database=""):
+            return ["products"]
+
+    fields = form(catalog=Catalog()).fields
+    fields.source.value, fields.typed.value = "", "SELECT * FROM houses"
+    fields.refresh()
+    assert fields.choices().source == "SELECT * FROM houses"
+    fields.source.value = "products"  # what was written before stays in its field, out of sight
+    fields.refresh()
+    assert fields.choices().source == "products"
+
+
+def test_what_a_model_is_stands_below_it_without_the_shapes_that_all_have(form):
+    shown = form()
+    shown.draw()
+    assert "ResNet of 9 layers that trains in few epochs<" in shown.fields.about.value
+    assert "float32" not in shown.fields.about.value
+
+
 def test_what_a_user_writes_is_text_wherever_it_is_shown(form):
     shown = form()
     shown.fields.typed.value = EVIL

@@ -160,6 +160,7 @@ def test_the_shells_door_has_the_same_helps(capsys):
         (["zoo", "a", "b"], "zoo: 'b' is one word too many."),
         (["help", "trian"], "Did you mean 'train'?"),
         (["init", "image-clasification"], "Did you mean 'image-classification'?"),
+        (["init", "image"], "Did you mean 'image-classification'?"),
         (["inti", "x"], "there is no command 'inti'. Did you mean 'init'?"),
         (["zoo", "architecture-s"], "Did you mean 'architectures'?"),
     ],

@@ -126,6 +126,10 @@ def test_a_wrong_key_or_value_is_answered_at_its_place(text, words):
         ),
         ('{train: ""}', "column 15: data.train is empty; write SQL, a table, a path or a DataFrame's name."),
         ("{train: [a]}", "column 15: data.train must be SQL, a table, a path or a DataFrame's name, not ['a']."),
+        (
+            "{train: SELECT image, label FROM t}",
+            "column 29: unknown key 'label FROM t': between { and } a text with a comma needs quotes.",
+        ),
         ("{train: {tabel: a}}", "column 16: unknown key 'tabel' in 'data.train'. Did you mean 'table'?"),
         ("{train: {sql: 3}}", "column 21: data.train.sql must be text, not 3."),
         ("{train: {sql: a, table: b}}", "column 24: data.train has both 'sql' and 'table'; write one of them."),
