@@ -23,7 +23,7 @@ data: {train: intents_train, test: intents_test, validation: 10%}
 """
 MODELS = {
     "fasttext": """\
-preprocess: [nfkc, lowercase]
+preprocess: [nfkc]
 model: fasttext
 train: {epochs: 10, batch_size: 64, workers: 2, seed: SEED}
 """,

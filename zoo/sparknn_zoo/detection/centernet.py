@@ -26,7 +26,7 @@ SPREAD = 0.54  # of a box's side that its Gaussian reaches to either side, three
 LEAST_DEVIATION = 0.4  # cells: the Gaussian of a box smaller than a cell
 CUT = 0.05  # of the Gaussian's peak: cells below learn no box
 BOX_WEIGHT = 5.0  # of the box's loss beside the heat map's: TTFNet, sec. 4.3
-CLASS_WEIGHT = 1.0  # of the class's loss beside the heat map's
+CLASS_WEIGHT = 3.0  # of the class's loss beside the heat map's
 ALPHA, BETA = 2.0, 4.0  # of the heat map's focal loss: Law and Deng 2018, CornerNet, eq. 1
 
 

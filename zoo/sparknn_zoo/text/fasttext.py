@@ -139,7 +139,8 @@ class FastText(nn.Module):
         self.table = nn.Embedding(self.ngrams.rows, dim, padding_idx=0)
         self.dropout = dropout
         self.head = nn.Linear(dim, outputs)
-        nn.init.uniform_(self.table.weight, -1 / dim, 1 / dim)  # as fastText does
+        # fastText's, before the scale: what training seldom met adds next to nothing.
+        nn.init.uniform_(self.table.weight, -1 / (dim * SCALE), 1 / (dim * SCALE))
         with torch.no_grad():
             self.table.weight[0] = 0
 
