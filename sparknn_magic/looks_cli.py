@@ -75,9 +75,9 @@ def show_first(read: argparse.Namespace) -> Callable[[Any], None]:
     from sparknn_magic.errors import SpecError
     from sparknn_magic.looking import look, read_count
 
-    if read.show is None and read.page:
-        raise SpecError("predict: --page is a file for the rows of --show, which is missing.")
     wanted = 0 if read.show is None else read_count(read.show)
+    if read.page and not wanted:
+        raise SpecError("predict: --page is a file for the rows of --show N, and there are none.")
 
     def first(model: Any) -> None:
         if not wanted:

@@ -158,6 +158,11 @@ def test_the_shells_door_has_the_same_helps(capsys):
         (["train", "x.yaml", "--dri-run"], "train has no option '--dri-run'. Did you mean '--dry-run'?"),
         (["predict", "m", "t", "--into", "x", "--overwite"], "Did you mean '--overwrite'?"),
         (["zoo", "a", "b"], "zoo: 'b' is one word too many."),
+        (
+            ["predict", "m", "t", "--into", "x", "--page", "p.html"],
+            "a file for the rows of --show N, and there are none.",
+        ),
+        (["predict", "m", "t", "--into", "x", "--page", "p.html", "--show", "0"], "--show N, and there are none."),
         (["help", "trian"], "Did you mean 'train'?"),
         (["init", "image-clasification"], "Did you mean 'image-classification'?"),
         (["init", "image"], "Did you mean 'image-classification'?"),
