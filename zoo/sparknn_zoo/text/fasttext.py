@@ -171,7 +171,7 @@ def fasttext(
     buckets: Annotated[int, Field(ge=2, lt=PRIME)] = 65_536,
     min_n: PositiveInt = 3,
     max_n: NonNegativeInt = 5,
-    word_ngrams: PositiveInt = 3,
+    word_ngrams: PositiveInt = 2,
     dropout: Rate = 0.3,
 ) -> nn.Module:
     """Mean of the vectors of words, word pairs and subwords, hashed: ids, mask int64[B, T] -> float32[B, outputs].
