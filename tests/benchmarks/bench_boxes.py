@@ -27,24 +27,29 @@ model: MODEL
 train: {workers: 2, seed: SEED}
 """
 # Scenes are many and all alike: fewer passes, and no need to make others of them.
-SHELVES = CELL.replace("workers: 2", "workers: 2, epochs: EPOCHS") + "augment: [random_horizontal_flip]\n"
-SCENES, TEST_SCENES = 4000, 200
+MIRRORED = "augment: [random_horizontal_flip]\n"
+SCENES, TEST_SCENES, SCENES_EPOCHS = 4000, 200, 12
 
 
-def photos(spark: SparkSession, folder: Path) -> str:
+def with_epochs(cell: str, epochs: int | None) -> str:
+    """Return the cell with so many epochs; None: with its own."""
+    return cell if epochs is None else cell.replace("workers: 2", f"workers: 2, epochs: {epochs}")
+
+
+def photos(spark: SparkSession, folder: Path, epochs: int | None) -> str:
     """Register the views of a folder's rows; return the cell."""
     for split in ("train", "test"):
         rows = spark.read.parquet(str(folder.absolute() / f"{split}.parquet"))
         rows.createOrReplaceTempView(f"photos_{split}")
-    return CELL.replace("NAME", "photos")
+    return with_epochs(CELL.replace("NAME", "photos"), epochs)
 
 
-def shelves(spark: SparkSession, epochs: int) -> str:
+def shelves(spark: SparkSession, epochs: int | None) -> str:
     """Register the views of composed scenes; return the cell, with fewer passes over these many rows."""
     for split, rows in (("train", SCENES), ("test", TEST_SCENES)):
         scenes = sparknn_magic.shelf_scenes(spark, rows, split=split).persist()
         scenes.createOrReplaceTempView(f"shelves_{split}")
-    return SHELVES.replace("NAME", "shelves").replace("EPOCHS", str(epochs))
+    return with_epochs(CELL.replace("NAME", "shelves"), epochs or SCENES_EPOCHS) + MIRRORED
 
 
 def run(spark: SparkSession, name: str, cell: str, options: argparse.Namespace) -> None:
@@ -76,12 +81,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with train.parquet and test.parquet")
     parser.add_argument("--only", choices=("photos", "shelves"))
     parser.add_argument("--model", default="centernet")
-    parser.add_argument("--epochs", type=int, default=12, help="for the shelves, whose rows are many")
+    parser.add_argument(
+        "--epochs", type=int, help=f"default: the task's; {SCENES_EPOCHS} for the shelves, which are many"
+    )
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     spark = local_session(2)
     if options.data is not None and options.only != "shelves":
-        run(spark, "photos", photos(spark, options.data), options)
+        run(spark, "photos", photos(spark, options.data, options.epochs), options)
     if options.only != "photos":
         run(spark, "shelves", shelves(spark, options.epochs), options)
     spark.stop()
