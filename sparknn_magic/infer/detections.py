@@ -49,10 +49,16 @@ class DetectionWriter:
 
 @dataclass
 class Gatherer:
-    """Takes batches in any order, and gives the predictions in the order of the rows."""
+    """Takes batches in any order, and gives the predictions in the order of the rows.
+
+    A batch is a picture or two, and numpy takes as long for its few numbers as for those of a hundred: what can wait
+    is done once, for all rows together.
+    """
 
     labels: pa.Array
-    found: list[Found] = field(default_factory=list)
+    index: list[np.ndarray] = field(default_factory=list)  # of each batch int64[B]
+    place: list[np.ndarray] = field(default_factory=list)  # float32[B, 6]
+    outputs: list[Mapping[str, np.ndarray]] = field(default_factory=list)
 
     def take(
         self, index: np.ndarray, batch: PlacedBatch, outputs: Mapping[str, np.ndarray], errors: list[str | None]
@@ -62,28 +68,40 @@ class Gatherer:
         `outputs` are boxes float32[B, M, 4], scores float32[B, M], labels int64[B, M] and count int64[B]. A row with a
         score or a box that is no number has the reason in `errors`.
         """
-        boxes, scores = outputs["boxes"], outputs["scores"]
-        bad = ~(np.isfinite(scores).all(1) & np.isfinite(boxes).all((1, 2)))
-        for row in index[bad].tolist():
-            errors[row] = NO_NUMBER
-        there = np.arange(scores.shape[1]) < outputs["count"][:, None]
-        row, place = np.nonzero(there & ~bad[:, None])
-        box = undone(boxes[row, place], batch.place[row])
+        good = np.isfinite(outputs["scores"]).all(1) & np.isfinite(outputs["boxes"]).all((1, 2))
+        place = batch.place
+        if not good.all():
+            for row in index[~good].tolist():
+                errors[row] = NO_NUMBER
+            index, place = index[good], place[good]
+            outputs = {name: values[good] for name, values in outputs.items()}
+        self.index.append(index)
+        self.place.append(place)
+        self.outputs.append(outputs)
+
+    def found(self) -> Found:
+        """Return the objects of all batches, in the order in which these came."""
+        if not self.index:
+            return Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 4)))
+        boxes, scores, labels, count = (
+            np.concatenate([each[name] for each in self.outputs]) for name in ("boxes", "scores", "labels", "count")
+        )
+        picture, rank = np.nonzero(np.arange(scores.shape[1]) < count[:, None])
+        box = undone(boxes[picture, rank], np.concatenate(self.place)[picture])
         whole = (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
-        row, place = row[whole], place[whole]
-        self.found.append(Found(index[row], outputs["labels"][row, place], scores[row, place], box[whole]))
+        picture, rank = picture[whole], rank[whole]
+        index = np.concatenate(self.index)
+        return Found(index[picture], labels[picture, rank], scores[picture, rank], box[whole])
 
     def finish(self, errors: list[str | None], least: pa.Array | None = None) -> pa.Array:
         """Return struct<objects, error> of each row; `least` is the least score, one a row, null for none."""
-        row = np.concatenate([np.empty(0, np.int64), *(each.row for each in self.found)])
-        label = np.concatenate([np.empty(0, np.int64), *(each.label for each in self.found)])
-        score = np.concatenate([np.empty(0, np.float32), *(each.score for each in self.found)])
-        box = np.concatenate([np.empty((0, 4), np.float32), *(each.box for each in self.found)])
+        found = self.found()
+        row, label, score, box = found.row, found.label, found.score, found.box
         order = np.argsort(row, kind="stable")
         if least is not None:
             floor = np.asarray(pc.fill_null(least.cast(pa.float64()), -np.inf))
             order = order[~(score[order] < floor[row[order]])]
-        corners = [pa.array(np.ascontiguousarray(box[order, n])) for n in range(4)]
+        corners = [pa.array(np.ascontiguousarray(box[order, n], np.float32)) for n in range(4)]
         objects = pa.StructArray.from_arrays(
             [
                 self.labels.take(pa.array(label[order])),
