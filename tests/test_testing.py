@@ -16,7 +16,8 @@ KINDS = ["layer", "preprocessor", "tokenizer", "augmentation", "loss", "optimize
 BUILT_IN = [
     (kind, claim.name) for kind in KINDS for claim in registry.claims(kind) if claim.ref.startswith("sparknn_zoo.")
 ]
-# Architectures of many layers, with options that make them quick; their defaults are built, run and exported elsewhere.
+# Architectures of many layers, with options that make them quick. With their defaults zoo/test_catalogue.py builds all
+# of them, and zoo/test_architectures.py runs those of pictures; detectors run and are exported at small sizes alone.
 SMALL = {
     "convnext-atto": {"width": 8},
     "densenet-small": {"depth": 16},

@@ -1,7 +1,9 @@
 """COCO's figures of a detector's predictions. Spark reads the true boxes and brings both sides' boxes to the driver.
 
 Average precision ranks the detections of all pictures, so it cannot be added up from parts of them. A box is 40 bytes
-on the way, and a picture has at most 100 detections: those of 100,000 pictures fit the driver's memory, no pixels do.
+on the way, and no pixels come with it. The library then makes Python objects: about 1.6 KB for each box, true or found,
+and 1.4 KB for each pair of a picture and a class (faster-coco-eval 1.8). A million boxes and a million pairs take 3 GB
+of the driver's memory; a picture has at most 100 detections.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +36,7 @@ def detection_metrics(
     `rows` counts those that have a prediction and usable boxes (none is usable: a background). Rows without a
     prediction are counted in `errors`; those whose boxes cannot be used in `unknown_labels`; neither enters any figure,
     nor do true boxes that are left out as in training, or whose label is none of the classes: `bad_boxes` (boxes that
-    were cut among them) and `unknown_boxes`.
+    were cut among them) and `unknown_boxes`. Crowds of a COCO file are no true boxes: its reader leaves them out.
 
     Raises: DataError where a column is missing or of the wrong type, where no row counts, or where a box is bad and
     the experiment says `bad_boxes: fail`; MissingExtra where the library of the figures is not there.

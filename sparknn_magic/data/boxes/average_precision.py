@@ -38,7 +38,11 @@ def coco_figures(pictures: int, true: BoxTable, found: BoxTable, classes: Sequen
 
     map, map50, map75, map_small, map_medium, map_large, recall_100: means over the classes that have boxes (of that
     size); None where there are none. per_class: of each class label, map, map50 and its boxes. curves: of each class
-    with boxes the precision at recalls 0, 0.01, ... 1, at IoU 0.5. boxes: how many there are. Areas are those of boxes.
+    with boxes the precision at recalls 0, 0.01, ... 1, at IoU 0.5. boxes: how many there are.
+
+    Unlike COCO's own figures: areas are those of the boxes, not of the outlines; and no true box is a crowd, since the
+    crowds of a COCO file are left out when it is read, so that what is found in one is wrong.
+
     Raises: MissingExtra where the library is not there.
     """
     judged = _judged(pictures, true, found, classes)

@@ -167,7 +167,8 @@ def centernet(
 
     Pictures of at least 32x32 pixels. No two objects of a class may have their centres in one cell.
 
-    backbone: compact, a small residual network of its own, or an architecture of the classification zoo.
+    backbone: compact, a small residual network of its own, or one of the classification zoo: resnet18, resnet34,
+        resnet50, mobilenet_v2 or convnext-atto.
     backbone_options: of that architecture; the pretrained model's own where they are not given.
     pretrained: folder or name of a model of that architecture, trained here, whose weights the backbone starts from.
     width: channels of the compact backbone's stem; its stages have 2, 4, 6 and 8 times as many.
