@@ -70,8 +70,8 @@ export: models/shelf
 """
 SCENES, TEST_SCENES = 1000, 120
 SHORT = """\
-This is a short training: 6 passes over 1,000 scenes, which `augment` only mirrors. A cell that leaves out these
-settings passes 120 times, and changes size, place and colours as well: it takes longer, and finds more."""
+This is a short training: 6 passes over 900 scenes, which `augment` only mirrors. A cell that leaves out these
+settings passes 100 times, and changes size, place and colours as well: it takes longer, and finds more."""
 
 
 def _sample(name: str, spark: "SparkSession") -> None:

@@ -266,8 +266,8 @@ class Model:
         rows = self.test_rows(variables)
         inputs = [F.col(f"`{name.replace('`', '``')}`") for name in self.input_columns(rows, None)]
         # Limited before the model runs: after it, Spark would score all rows to show these.
-        few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count)))
-        found = self.task.examples(few, prepared_meta(self.meta))
+        few = self.predict_prepared(rows.orderBy(F.xxhash64(*inputs)).limit(int(count) * self.task.choice))
+        found = self.task.examples(few, prepared_meta(self.meta), int(count))
         if found is None:
             raise SpecError(f"{self.name}: rows of the task {self.meta['task']} have no labels to look at.")
         return found

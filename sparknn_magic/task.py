@@ -41,6 +41,7 @@ class Task(ABC):
     features: bool = True  # its models tell a row's features: `embed` and `search`
     strings: bool = False  # it can write a second file, which takes texts: export.tokenizer_in_graph
     trains: bool = True  # False: the network is published with the weights of its pretrained files
+    choice: int = 1  # rows that are scored for each example that is shown: more to choose the worst misses from
     watch: str = "validation_loss"  # the figure of an epoch that decides which one is best
 
     @abstractmethod
@@ -119,8 +120,11 @@ class Task(ABC):
     def evaluate(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metrics of predictions beside their true values, by Spark."""
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples | None":
-        """Return a few labelled rows with their predictions, for people to look at; None: the task has no such."""
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples | None":
+        """Return labelled rows with their predictions, for people to look at; None: the task has no such.
+
+        `predictions` are `count * choice` rows, of which `count` are asked for.
+        """
         return None
 
     def explained(

@@ -77,7 +77,8 @@ class PredictMagics:
     def _stream(self, line: Line, body: str) -> None:
         """Start the query, follow it until it has caught up, and leave it running under a name."""
         from sparknn_magic.notebook.background import in_background
-        from sparknn_magic.notebook.display import stream_progress
+        from sparknn_magic.notebook.display import Followed, stream_progress
+        from sparknn_magic.notebook.live_stream import keep_up
 
         into = line.options.get("--into")
         if into is None:
@@ -98,6 +99,8 @@ class PredictMagics:
             in_background(model.spark, lambda tell: found.follow(tell, None if asked["once"] else FOLLOWED), view)
         view.replace(found)
         found.require_sound()
+        if isinstance(view, Followed) and view.watching and not asked["once"]:
+            keep_up(found, view)
 
 
 def variable_of(into: str) -> str:

@@ -41,6 +41,7 @@ class Scenes:
     misses: Sequence[Scene] = ()
     score: float = 0.5  # from which on predicted boxes are drawn
     classes: Sequence[str] = field(default=())  # in the order of their colours; (): as they come
+    looked_at: int = 0  # rows that they were chosen from
 
 
 def scene_svg(scene: Scene, score: float, colours: dict[str, str]) -> Markup:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparknn_magic.show.boxes import Scene, scene_text
+from sparknn_magic.show.boxes import Scene, Scenes, scene_text
 from sparknn_magic.show.entities import MARKS, Tagged, tagged_lines
 from sparknn_magic.show.example import Example, Row
 from sparknn_magic.show.html import scoped
 from sparknn_magic.show.markup import Markup, el, image_uri
-from sparknn_magic.show.misses import picked
-from sparknn_magic.show.report_boxes import notebook_scenes
+from sparknn_magic.show.report_boxes import notebook_scenes, worst_of
 from sparknn_magic.show.words import number, percent, plain, plural, shorten, table
 
 CELL = 40  # columns of a value
@@ -98,12 +97,17 @@ def tagged_examples(rows: Sequence[Tagged]) -> Examples:
     return Examples(_title(rows, right), html, "\n".join(lines))
 
 
-def scene_examples(scenes: Sequence[Scene], classes: Sequence[str]) -> Examples:
-    """Return pictures with their true and predicted boxes, from the score on that divides them best."""
-    score = picked([(scene.true, scene.predicted) for scene in scenes]).score
-    title = f"{_title(scenes, None)}; boxes with a score of {percent(score, 0)} or more"
-    text = "\n".join(f"picture {n}: {scene_text(scene, score)}" for n, scene in enumerate(scenes, 1))
-    return Examples(title, notebook_scenes(list(scenes), score, list(classes)), text)
+def scene_examples(scenes: Scenes) -> Examples:
+    """Return pictures with their true and predicted boxes, and those with the worst misses."""
+    title = f"{_title(scenes.examples, None)}; boxes with a score of {percent(scenes.score, 0)} or more"
+    lines = _numbered(scenes.examples, scenes.score)
+    if scenes.misses:
+        lines += [worst_of(scenes), *_numbered(scenes.misses, scenes.score)]
+    return Examples(title, notebook_scenes(scenes), "\n".join(lines))
+
+
+def _numbered(scenes: Sequence[Scene], score: float) -> list[str]:
+    return [f"picture {n}: {scene_text(scene, score)}" for n, scene in enumerate(scenes, 1)]
 
 
 def _title(rows: Sequence[Any], right: int | None) -> str:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparknn_magic.show.boxes import SCENES, Scene, Scenes, class_colours, scene_figure
+from sparknn_magic.show.boxes import SCENES, Scenes, class_colours, scene_figure
 from sparknn_magic.show.detections import class_rows
 from sparknn_magic.show.markup import Markup, el
 from sparknn_magic.show.parts import section, themed
 from sparknn_magic.show.recall_curves import precision_recall
-from sparknn_magic.show.words import percent
+from sparknn_magic.show.words import percent, plural
 
 LINES = "Solid boxes are predicted, dashed ones true; a cross marks a wrong one, and what is missed is named."
+WORST = "true boxes that no predicted one overlaps, and the most confident boxes where there is nothing."
 
 
 def scene_sections(scenes: Scenes | None, classes: list[str]) -> list[Markup]:
@@ -30,8 +31,8 @@ def scene_sections(scenes: Scenes | None, classes: list[str]) -> list[Markup]:
             )
         )
     if scenes.misses:
-        note = "True boxes that no predicted one overlaps, and the most confident boxes where there is nothing."
         style = None if found else el("style", Markup(SCENES))
+        note = f"{WORST[0].upper()}{WORST[1:]}"
         found.append(section("The worst misses", note, style, _grid(scenes.misses, scenes.score, colours)))
     return found
 
@@ -59,11 +60,15 @@ def classes_table(metrics: Mapping[str, Any]) -> Markup:
     )
 
 
-def notebook_scenes(scenes: list[Scene], score: float, classes: list[str]) -> Markup:
-    """Return pictures with their boxes for a notebook's output."""
-    return el(
-        "div",
-        el("style", Markup(SCENES)),
-        el("div", LINES, cls="soft"),
-        _grid(scenes, score, class_colours(scenes, classes)),
-    )
+def notebook_scenes(scenes: Scenes) -> Markup:
+    """Return pictures with their boxes, and the worst misses, for a notebook's output."""
+    colours = class_colours([*scenes.examples, *scenes.misses], scenes.classes)
+    shown = [el("div", LINES, cls="soft"), _grid(scenes.examples, scenes.score, colours)]
+    if scenes.misses:
+        shown += [el("div", worst_of(scenes), cls="soft"), _grid(scenes.misses, scenes.score, colours)]
+    return el("div", el("style", Markup(SCENES)), *shown)
+
+
+def worst_of(scenes: Scenes) -> str:
+    """Return what the pictures with misses are, in words."""
+    return f"The worst misses of {plural(scenes.looked_at, 'row')}: {WORST}"

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 import sparknn_magic
-from sparknn_magic.data.boxes.compose import COVERED, FEWEST, MOST, SIDES, compose, draw_items
+from sparknn_magic.data.boxes.compose import FEWEST, MOST, SIDES, Arrangement, compose, draw_items
 from sparknn_magic.errors import DataError
+
+HEAP = Arrangement(tilt=12, hidden=0.3)
 
 
 def items(count, seed=0):
@@ -22,7 +24,7 @@ def items(count, seed=0):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_boxes_are_tight_around_items_of_which_most_are_seen(seed):
-    scene = compose(items(12), np.random.default_rng(seed))
+    scene = compose(items(12), np.random.default_rng(seed), HEAP)
     height, width = scene.owner.shape
     assert scene.pixels.shape == (height, width, 3)
     assert SIDES[0] <= min(height, width) <= max(height, width) <= SIDES[1]
@@ -40,16 +42,32 @@ def test_boxes_are_tight_around_items_of_which_most_are_seen(seed):
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x1, y1, x2, y2)
 
 
-def test_no_item_is_hidden_beyond_the_limit():
+@pytest.mark.parametrize("hidden", [0.1, 0.3])
+def test_no_item_is_hidden_beyond_the_limit(hidden):
     full = [np.full((28, 28), 255, np.uint8)] * MOST
     for seed in range(20):
         draw = np.random.default_rng(seed)
-        scene = compose(full, draw)
+        scene = compose(full, draw, Arrangement(tilt=12, hidden=hidden))
         for i in range(len(scene.boxes)):
             seen = (scene.owner == i).sum()
             x1, y1, x2, y2 = scene.boxes[i]
             # A tilted square fills its box by its cosine and sine: at the most by all of it.
-            assert seen >= (1 - COVERED) * 0.6 * (x2 - x1) * (y2 - y1)
+            assert seen >= (1 - hidden) * 0.6 * (x2 - x1) * (y2 - y1)
+
+
+def test_more_is_hidden_and_leans_where_that_is_allowed():
+    bars = [np.pad(np.full((28, 6), 255, np.uint8), ((0, 0), (11, 11)))] * MOST
+
+    def looks(stand):
+        scenes = [compose(bars, np.random.default_rng(seed), stand) for seed in range(20)]
+        boxes = np.concatenate([scene.boxes for scene in scenes])
+        seen = sum(int((scene.owner >= 0).sum()) for scene in scenes)
+        narrow = (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
+        return narrow.mean(), seen / len(boxes)
+
+    (upright, whole), (leaning, parts) = looks(Arrangement(0, 0)), looks(Arrangement(30, 0.6))
+    assert upright < 0.27 < 0.4 < leaning  # bars of 28 x 6
+    assert parts < whole
 
 
 def test_items_of_a_scene_depend_on_its_number_and_seed_alone():
@@ -80,3 +98,34 @@ def test_spark_composes_the_same_scenes_whatever_their_number(spark, monkeypatch
 def test_no_scene_at_all_is_refused(spark):
     with pytest.raises(DataError, match="shelf_scenes makes 1 scene or more, not 0"):
         sparknn_magic.shelf_scenes(spark, rows=0)
+
+
+@pytest.mark.parametrize(("option", "words"), [({"tilt": -1}, "tilt is .* from 0 to 180, not -1"),
+                                               ({"hidden": 1.5}, "hidden is .* from 0 to 1, not 1.5")])  # fmt: skip
+def test_impossible_arrangements_are_refused(spark, option, words):
+    with pytest.raises(DataError, match=words):
+        sparknn_magic.shelf_scenes(spark, **option)
+
+
+def test_own_products_stand_in_the_scenes_with_their_labels(spark):
+    rows = [(n, _png(item), "disc" if n % 2 else "bar") for n, item in enumerate(items(6))]
+    products = spark.createDataFrame(rows, "id bigint, image binary, label string")
+    (few, many) = (sparknn_magic.shelf_scenes(spark, rows=n, products=products).collect() for n in (2, 4))
+    assert few == [row for row in many if row.id < 2]
+    assert {label for row in many for label in row.labels} == {"disc", "bar"}
+    assert all(len(row.boxes) == len(row.labels) >= 1 for row in many)
+
+
+def test_products_without_labels_or_rows_are_refused(spark):
+    products = spark.createDataFrame([(0, b"")], "id bigint, image binary")
+    with pytest.raises(DataError, match="the products have no column label, only id, image"):
+        sparknn_magic.shelf_scenes(spark, products=products)
+    nothing = spark.createDataFrame([], "id bigint, image binary, label string")
+    with pytest.raises(DataError, match="there are no products to compose scenes of"):
+        sparknn_magic.shelf_scenes(spark, products=nothing)
+
+
+def _png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

@@ -132,6 +132,17 @@ def test_a_look_draws_boxes_on_the_pictures(spark, scenes, shapes):
     assert re.search(r"(brick|leaf) \d+%", found.html)
 
 
+def test_examples_are_some_pictures_and_of_all_that_were_looked_at_the_worst_misses(scenes, shapes):
+    found = shapes.examples(2)  # of 16 of the 24 rows
+    assert found.title.startswith("2 labelled rows; boxes with a score of ")
+    pictures, _, misses = found.text.partition("The worst misses of 16 rows: ")
+    assert re.findall(r"^picture (\d+): ", pictures, re.M) == ["1", "2"]
+    assert re.findall(r"^picture (\d+): ", misses, re.M) == ["1"]
+    assert re.search(r"\(missed\)|\(false\)", misses)
+    assert found.html.count("<svg") == 3
+    assert shapes.examples(2).text == found.text
+
+
 def test_a_found_box_is_explained_by_what_lies_in_it(scenes, shapes):
     found = sparknn_magic.explain(shapes, count=24)
     lines = found.text.splitlines()
@@ -145,13 +156,16 @@ def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
     again = shapes.evaluate(scenes[1])
     assert again["map"] == pytest.approx(shapes.metrics["map"])
     text = metrics_table(again)
-    assert re.search(r"mAP", text)
-    assert "brick" in text
+    assert re.search(rf"^mAP at IoU 0.5 +{again['map50']:.4f} ", text, re.M)
+    brick = again["per_class"][0]
+    assert re.search(rf"^brick +{brick['map']:.4f} +{brick['map50']:.4f} +{brick['boxes']}$", text, re.M)
     assert "object-detection" in repr(shapes)
     assert "brick" in shapes._repr_html_()
     report = shapes.report.read_text(encoding="utf-8")
-    assert "leaf" in report
-    assert report.count("<svg") >= 1
+    pictures, _, misses = report.partition("The worst misses")
+    assert pictures.count("stroke-dasharray") >= 9  # true boxes of nine pictures, more than one in most
+    assert re.search(r"(brick|leaf) \d+%", pictures)
+    assert re.search(r"missed (brick|leaf)|✗ (brick|leaf) \d+%", misses)
     assert "float32[" in (shapes.folder / "README.md").read_text(encoding="utf-8")
 
 

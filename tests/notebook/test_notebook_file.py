@@ -191,6 +191,20 @@ spark.udf.register("slowly", slowly)
 """
 
 
+def test_a_streams_display_goes_on_after_its_cell_until_it_ends(saved, home):
+    arrive = "spark.sql('SELECT image FROM products_test LIMIT {0}').write.mode('append').parquet('arriving')"
+    with kernel(home) as running:
+        for cell in (START, ROWS, "%load_ext sparknn_magic", arrive.format(5)):
+            assert running.run(cell)["status"] == "ok"
+        sent = running.start("%%sparknn predict fashion --stream --into seen\narriving")
+        assert running.wait(sent)["status"] == "ok"
+        assert until(lambda: "1 batch done, the last 1 of 5 rows" in shown_text(running), 30)
+        assert running.run(arrive.format(7))["status"] == "ok"
+        assert until(lambda: "2 batches done, the last 2 of 12 rows" in shown_text(running), 60)
+        assert running.run("seen_stream.stop()")["status"] == "ok"
+        assert until(lambda: "stopped: 2 batches done" in shown_text(running), 30)
+
+
 def computing(process: int, seconds: float) -> set[int]:
     """Return the Python workers below a process that take CPU time within so many seconds."""
     before = {pid: cpu_time(pid) for pid, command in descendants(process).items() if "pyspark.daemon" in command}

@@ -83,6 +83,14 @@ def test_the_card_says_how_good_it_is_and_its_snippet_runs(tmp_path, run_script)
     assert run_script(code_block(card)).stdout == "1 objects\nbird 0.875 [1.0, 2.0, 30.0, 40.0]\n"
 
 
+def test_a_class_has_its_precision_over_its_recall():
+    metrics = metrics_of(["cat", "dog"])
+    metrics["curves"] = {"cat": [1 - (n / 100) ** 2 for n in range(101)]}
+    (line,) = precision_recall(metrics).axes[0].get_lines()
+    np.testing.assert_allclose(line.get_xdata(), np.linspace(0, 1, 101))
+    np.testing.assert_allclose(line.get_ydata(), metrics["curves"]["cat"])
+
+
 @pytest.mark.parametrize("count", [2, 3, 20])
 def test_curves_of_few_classes_are_named_and_their_mean_stands_out(count):
     figure = precision_recall(metrics_of([f"class {n}" for n in range(count)]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sparknn_magic.show.boxes import Scenes
 from sparknn_magic.show.entities import tagged_text
 from sparknn_magic.show.example import Example, Row
 from sparknn_magic.show.examples import picture_examples, row_examples, scene_examples, tagged_examples
@@ -54,9 +55,9 @@ def test_texts_have_their_entities_in_two_lines():
     assert "Bob" in Reader(found._repr_html_()).text
 
 
-def test_scenes_are_drawn_from_the_score_that_divides_them_best():
+def test_scenes_are_drawn_from_their_score_on():
     right, wrong = box("cat", 0, 0, score=0.7), box("cat", 100, 100, score=0.2)
-    found = scene_examples([scene([box("cat", 0, 0)], [right, wrong])], ["cat"])
+    found = scene_examples(Scenes([scene([box("cat", 0, 0)], [right, wrong])], score=0.7, classes=["cat"]))
     assert repr(found) == (
         "1 labelled row; boxes with a score of 70% or more\npicture 1: 1 of 1 object found\n  cat 70% (0, 0, 40, 40)"
     )
@@ -65,7 +66,17 @@ def test_scenes_are_drawn_from_the_score_that_divides_them_best():
     assert "cat 20%" not in read.text
 
 
+def test_the_worst_misses_stand_below_the_other_scenes():
+    plain, missed = scene([box("cat", 0, 0)], [box("cat", 0, 0, score=0.9)]), scene([box("dog", 50, 50)], [])
+    found = scene_examples(Scenes([plain], [missed], looked_at=72))
+    before, after = repr(found).split("The worst misses of 72 rows: ")
+    assert "cat 90%" in before
+    assert after.splitlines()[1:] == ["picture 1: 0 of 1 object found", "  dog (50, 50, 90, 90)  (missed)"]
+    text = Reader(found._repr_html_()).text
+    assert text.index("cat 90%") < text.index("The worst misses of 72 rows") < text.index("missed dog")
+
+
 def test_no_rows_are_no_error():
-    for make in (picture_examples, row_examples, tagged_examples, lambda rows: scene_examples(rows, [])):
+    for make in (picture_examples, row_examples, tagged_examples, lambda rows: scene_examples(Scenes(rows))):
         assert repr(make([])).startswith("0 labelled rows")
         Reader(make([])._repr_html_())

@@ -17,11 +17,18 @@ DRAWN = "id bigint, slot int, item int"
 FEWEST, MOST = 4, 12  # items of a scene
 SIDES = (288, 352)  # pixels of a scene's side, from and to
 LENGTHS = (44, 112)  # pixels of an item's longer side
-COVERED = 0.3  # of an item's pixels that others may hide
 TRIES = 60  # places that are tried for an item
 EDGE = 24  # of 255: a fainter pixel of an item's picture is background
 QUALITY = 90  # of JPEG
 _ITEMS, _SCENE = 0, 1  # what a generator is for
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How items stand."""
+
+    tilt: float  # degrees to either side, at most
+    hidden: float  # of an item's pixels that others may hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ def drawn_batches(batches: Iterator[pa.RecordBatch], count: int, seed: int) -> I
         yield pa.RecordBatch.from_arrays(arrays, names=["id", "slot", "item"])
 
 
-def composed_batches(batches: Iterator[pa.RecordBatch], seed: int) -> Iterator[pa.RecordBatch]:
+def composed_batches(batches: Iterator[pa.RecordBatch], seed: int, stand: Arrangement) -> Iterator[pa.RecordBatch]:
     """Turn (id bigint, items array<struct<slot, image, label>>) into rows of `SCENES`."""
     schema = pa.schema(
         [
@@ -65,7 +72,7 @@ def composed_batches(batches: Iterator[pa.RecordBatch], seed: int) -> Iterator[p
         for row in batch.to_pylist():  # one at a time: a scene is some ten times as large as its row
             items = sorted(row["items"], key=lambda each: each["slot"])
             greys = [np.asarray(Image.open(io.BytesIO(each["image"])).convert("L")) for each in items]
-            scene = compose(greys, np.random.default_rng([seed, row["id"], _SCENE]))
+            scene = compose(greys, np.random.default_rng([seed, row["id"], _SCENE]), stand)
             labels = [items[i]["label"] for i in scene.items]
             values = [[row["id"]], [encoded(scene.pixels)], [scene.boxes.tolist()], [labels]]
             arrays = [pa.array(value, field.type) for value, field in zip(values, schema, strict=True)]
@@ -79,11 +86,11 @@ def encoded(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def compose(items: Sequence[np.ndarray], draw: np.random.Generator) -> Scene:
+def compose(items: Sequence[np.ndarray], draw: np.random.Generator, stand: Arrangement) -> Scene:
     """Return a scene of items: bright things on black, uint8[h, w] each.
 
-    They are scaled, tilted, mirrored and coloured, and laid one over the other where of none more than `COVERED` is
-    hidden; one for which no such place is found is not there.
+    They are scaled, tilted, mirrored and coloured, and laid one over the other where of none too much is hidden; one
+    for which no such place is found is not there.
     """
     width, height = draw.integers(SIDES[0], SIDES[1] + 1, 2).tolist()
     pixels = background(width, height, draw)
@@ -92,12 +99,12 @@ def compose(items: Sequence[np.ndarray], draw: np.random.Generator) -> Scene:
     boxes: list[tuple[int, int, int, int]] = []
     placed: list[int] = []
     for number, item in enumerate(items):
-        grey = _turned(item, draw)
+        grey = _turned(item, draw, stand.tilt)
         mask = grey >= EDGE
         if not mask.any():
             continue
         grey, mask = _tight(grey, mask)
-        corner = _place(mask, owner, np.array(sizes, np.int64), draw)
+        corner = _place(mask, owner, (1 - stand.hidden) * np.array(sizes), draw)
         if corner is None:
             continue
         left, top = corner
@@ -110,7 +117,7 @@ def compose(items: Sequence[np.ndarray], draw: np.random.Generator) -> Scene:
     return Scene(pixels, np.array(boxes, np.float32).reshape(-1, 4), placed, owner)
 
 
-def _turned(item: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _turned(item: np.ndarray, draw: np.random.Generator, tilt: float) -> np.ndarray:
     """Return the item as it stands in a scene: uint8 of some other size."""
     image = Image.fromarray(item)
     if draw.random() < 0.5:
@@ -118,7 +125,7 @@ def _turned(item: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     scale = draw.uniform(*LENGTHS) / max(item.shape)
     size = [max(1, round(side * scale)) for side in image.size]
     image = image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
-    return np.asarray(image.rotate(draw.uniform(-12, 12), Image.Resampling.BILINEAR, expand=True))
+    return np.asarray(image.rotate(draw.uniform(-tilt, tilt), Image.Resampling.BILINEAR, expand=True))
 
 
 def _tight(grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,17 +134,16 @@ def _tight(grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return grey[inner], mask[inner]
 
 
-def _place(mask: np.ndarray, owner: np.ndarray, sizes: np.ndarray, draw: np.random.Generator) -> tuple[int, int] | None:
-    """Return (left, top) where too much of no other item is hidden; None where no such place is found."""
+def _place(mask: np.ndarray, owner: np.ndarray, least: np.ndarray, draw: np.random.Generator) -> tuple[int, int] | None:
+    """Return (left, top) where every other item keeps its `least` seen pixels; None where no such place is found."""
     (height, width), (rows, columns) = owner.shape, mask.shape
     if rows > height or columns > width:
         return None
-    seen = np.bincount(owner[owner >= 0], minlength=len(sizes))
+    seen = np.bincount(owner[owner >= 0], minlength=len(least))
     for _ in range(TRIES):
         left, top = (int(draw.integers(0, room + 1)) for room in (width - columns, height - rows))
         under = owner[top : top + rows, left : left + columns][mask]
-        hidden = np.bincount(under[under >= 0], minlength=len(sizes))
-        if np.all(seen - hidden >= (1 - COVERED) * sizes):
+        if np.all(seen - np.bincount(under[under >= 0], minlength=len(least)) >= least):
             return left, top
     return None
 

@@ -134,7 +134,7 @@ class ImageClassification(Task):
 
         return classification_metrics(predictions, meta["classes"], label=meta["spec"]["data"]["label"])
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples":
         """Return pictures with their true and predicted classes."""
         from sparknn_magic.show.examples import picture_examples
 

@@ -1,5 +1,6 @@
 """The task `object-detection`: a picture in, the objects in it out, each with a box."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,6 +45,7 @@ class ObjectDetection(Task):
     defaults = DEFAULTS
     figure = "picture_ap50"  # each validation picture's own average precision at IoU 0.5
     measure = "sparknn_magic.training.picture_ap:picture_ap50"
+    choice = 8  # rows for each one shown
     watch = "validation_picture_ap50"
 
     def plan(
@@ -162,14 +164,11 @@ class ObjectDetection(Task):
 
         return detection_metrics(predictions, meta)
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
-        """Return pictures with their true and predicted boxes."""
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples":
+        """Return pictures with their true and predicted boxes, and those with the worst misses."""
         from sparknn_magic.show.examples import scene_examples
 
-        rows, both, frame = _boxed(predictions, meta)
-        pictures = _pictures(frame, meta)
-        shown = [_scene(*pictures[r.key], *pair) for r, pair in zip(rows, both, strict=True) if r.key in pictures]
-        return scene_examples(shown, meta["classes"])
+        return scene_examples(_scenes(predictions, meta, count, math.ceil(count / 3)))
 
     def explained(self, predictions: "DataFrame", meta: Mapping[str, Any], folder: Path, count: int) -> "Examples":
         """Return the most confident false boxes, one of a picture, with a map of what each score hangs on."""
@@ -184,7 +183,7 @@ class ObjectDetection(Task):
         write_report(path, meta, scenes=_scenes(predictions, meta))
 
 
-def _scenes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "Scenes":
+def _scenes(predictions: "DataFrame", meta: Mapping[str, Any], examples: int = 9, misses: int = 8) -> "Scenes":
     """Bring a few pictures to the driver: a spread of them, and those with the worst misses."""
     from pyspark.sql import functions as F
 
@@ -192,15 +191,14 @@ def _scenes(predictions: "DataFrame", meta: Mapping[str, Any]) -> "Scenes":
     from sparknn_magic.show.misses import picked
 
     rows, both, frame = _boxed(predictions, meta)
-    chosen = picked(both)
+    chosen = picked(both, examples=examples, misses=misses)
     wanted = sorted({rows[n].key for n in (*chosen.examples, *chosen.misses)})
     pictures = _pictures(frame.where(F.col("key").isin(wanted)), meta)
 
     def scenes(places: Iterable[int]) -> list[Any]:
         return [_scene(*pictures[rows[n].key], *both[n]) for n in places if rows[n].key in pictures]
 
-    examples, misses = scenes(chosen.examples), scenes(chosen.misses)
-    return Scenes(examples=examples, misses=misses, score=chosen.score, classes=meta["classes"])
+    return Scenes(scenes(chosen.examples), scenes(chosen.misses), chosen.score, meta["classes"], looked_at=len(rows))
 
 
 def _boxed(predictions: "DataFrame", meta: Mapping[str, Any]) -> "tuple[list[Any], list[Any], DataFrame]":

@@ -134,7 +134,7 @@ class TextClassification(TextTask):
             return multilabel_metrics(predictions, meta["classes"], label=label)
         return classification_metrics(predictions, meta["classes"], label=label)
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples":
         """Return texts with their true and predicted labels."""
         from sparknn_magic.show.examples import row_examples
 

@@ -145,7 +145,7 @@ class TokenClassification(TextTask):
 
         return entity_metrics(predictions, text=text_columns(meta)[0], label=_label(meta))
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples":
         """Return texts with their true and predicted entities."""
         from sparknn_magic.show.examples import tagged_examples
 

@@ -50,7 +50,7 @@ class VectorClassification(VectorTask):
 
         return classification_metrics(predictions, meta["classes"], label=meta["spec"]["data"]["label"])
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples":
         """Return rows with their true and predicted classes."""
         from sparknn_magic.show.examples import row_examples
 

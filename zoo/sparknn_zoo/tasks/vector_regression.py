@@ -63,7 +63,7 @@ class VectorRegression(VectorTask):
         label, mean = meta["spec"]["data"]["label"], meta["statistics"]["mean"]
         return regression_metrics(predictions, label=label, baseline=mean)
 
-    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any]) -> "Examples":
+    def examples(self, predictions: "DataFrame", meta: Mapping[str, Any], count: int) -> "Examples":
         """Return rows with their true and predicted numbers."""
         from sparknn_magic.show.examples import row_examples
 
