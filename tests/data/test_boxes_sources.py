@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from sparknn_magic.data.boxes.spark import inspect, prepare
+from sparknn_magic.data.boxes.spark import details, inspect, prepare, sample_rows
+from sparknn_magic.data.splits import TRAIN, VALIDATION
 from sparknn_magic.errors import SparkNNError
 from tests.data.scenes import lay_out, picture
 
@@ -78,6 +79,37 @@ def test_coco_gives_each_listed_picture_its_boxes(spark, tmp_path):
     ]
 
 
+def test_coco_files_of_all_three_sides_are_opened_and_what_is_wrong_with_each_is_said_once(spark, tmp_path):
+    sides = {
+        "train": (["a.png", "b.png"], [(1, 5, [1, 2, 3, 4], 0), (2, 2, [5, 5, 5, 5], 0)]),
+        "valid": (["c.png", "gone.png"], [(1, 2, [10, 10, 20, 10], 0)]),
+        "test": (["d.png", "lost.png"], [(1, 5, [0, 0, 8, 8], 0), (1, 5, [0, 0, 9, 9], 1), (9, 5, [0, 0, 9, 9], 0)]),
+    }
+    files = {f"{side}/_annotations.coco.json": coco(*said) for side, said in sides.items()}
+    shown = ("train/a.png", "train/b.png", "valid/c.png", "test/d.png")
+    files |= {name: picture(shade=n) for n, name in enumerate(shown)}
+    root = write(tmp_path, files)
+    source = "{{coco: '" + str(root) + "/{}/_annotations.coco.json'}}"
+    data = f"train: {source.format('train')}\nvalidation: {source.format('valid')}"
+    plan = lay_out(spark, f"{data}\ntest: {source.format('test')}")
+    assert rows_of(plan.validation) == {"c.png": (files["valid/c.png"], [[10, 10, 30, 20]], ["dog"])}
+    assert rows_of(plan.test) == {"d.png": (files["test/d.png"], [[0, 0, 8, 8]], ["cat"])}
+    prepared = prepare(plan, str(tmp_path / "prepared"))
+    assert (prepared.classes, prepared.rows) == (("cat", "dog"), {"train": 2, "validation": 1})
+    assert [each.tolist() for each in sample_rows(prepared, spark, VALIDATION, 10)[1]] == [[[1, 10, 10, 30, 20]]]
+    learnt = ["data.validation: 1 of 2 pictures not found and left out, such as 'gone.png'."]
+    judged = [
+        "data.test: 1 of 2 pictures not found and left out, such as 'lost.png'.",
+        "data.test: 1 annotation of a crowd (iscrowd) is left out.",
+        "data.test: 1 annotation of a picture that the file does not list left out.",
+    ]
+    assert prepared.notes == [*learnt, *judged]
+    # The test rows are no part of what is prepared: that is found again, with what is wrong with theirs now.
+    write(root, {"test/_annotations.coco.json": coco(["d.png"], [(1, 5, [0, 0, 8, 8], 1)])})
+    again = prepare(plan, str(tmp_path / "prepared"))
+    assert (again.reused, again.notes) == (True, [*learnt, judged[1]])
+
+
 def test_a_coco_file_may_lie_elsewhere_than_its_pictures(spark, tmp_path):
     files = {"annotations/train.json": coco(["a.png"], [(1, 5, [1, 2, 3, 4], 0)]), "photos/a.png": picture()}
     root = write(tmp_path, files)
@@ -124,6 +156,67 @@ def test_voc_folders_are_paired_by_name_side_by_side_or_in_one(spark, tmp_path):
         "data.train: 1 picture without an XML file is left out.",
         "data.train: 1 annotation file cannot be read, left out with the pictures, such as that of "
         "'JPEGImages/broken.png': it is not XML: no element found: line 1, column 12.",
+    )
+
+
+def test_voc_folders_are_prepared_and_those_of_test_rows_are_looked_through_too(spark, tmp_path):
+    files = {
+        "train/1.png": picture(shade=1),
+        "train/1.xml": voc("cat", (1, 2, 31, 42)),
+        "valid/2.png": picture(shade=2),
+        "valid/2.xml": voc("cat", (11, 12, 21, 22)),
+        "test/3.png": picture(shade=3),
+        "test/3.xml": voc("cat", (1, 2, 3, 4)),
+        "test/4.png": picture(shade=4),
+        "test/4.xml": "<annotation>",
+        "apart/5.png": picture(shade=5),
+    }
+    root = write(tmp_path / "voc", files)
+    data = f"train: {{voc: {root}/train}}\nvalidation: {{voc: {root}/valid}}\ntest: {{voc: {root}/"
+    plan = lay_out(spark, data + "test}")
+    assert rows_of(plan.test) == {"3.png": (files["test/3.png"], [[1, 2, 3, 4]], ["cat"])}
+    prepared = prepare(plan, str(tmp_path / "prepared"))
+    found = [[each.tolist() for each in sample_rows(prepared, spark, split, 10)[1]] for split in (TRAIN, VALIDATION)]
+    assert found == [[[[0, 1, 2, 31, 40]]], [[[0, 11, 12, 21, 22]]]]
+    (clipped,) = (note for note in prepared.notes if note.startswith("1 box reaches beyond"))
+    assert [note for note in prepared.notes if note != clipped] == [
+        "data.test: 1 annotation file cannot be read, left out with the pictures, such as that of '4.png': it is not "
+        "XML: no element found: line 1, column 12.",
+    ]
+    with pytest.raises(SparkNNError, match=r"line 5, column \d+: none of the pictures in '.*apart' has an XML file"):
+        prepare(lay_out(spark, data + f"test, images: {root}/apart}}"), str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_yolo_classes_are_named_by_the_lines_of_obj_names_beside_the_folder_or_in_it(spark, tmp_path):
+    files = {
+        "obj.names": "cat\n dog \n",
+        "obj_train_data/a.png": picture(60, 40, shade=1),
+        "obj_train_data/a.txt": "1 0.5 0.5 0.5 0.5\n0 0.25 0.25 0.5 0.5",
+        "obj_valid_data/b.png": picture(60, 40, shade=2),
+        "obj_valid_data/b.txt": "1 0.5 0.5 1 1",
+        "obj_test_data/c.png": picture(60, 40, shade=3),
+        "obj_test_data/c.txt": "0 0.5 0.5 1 1\n",
+        "obj_test_data/d.png": picture(60, 40, shade=4),
+        "obj_test_data/d.txt": "1 0.5 0.5 1 1",
+        "obj_test_data/obj.names": "bird",
+    }
+    root = write(tmp_path / "darknet", files)
+    sources = "\n".join(
+        f"{side}: {{yolo: {root}/obj_{name}_data}}"
+        for side, name in (("train", "train"), ("validation", "valid"), ("test", "test"))
+    )
+    plan = lay_out(spark, sources)
+    assert {key: row[1:] for key, row in rows_of(plan.train).items()} == {
+        "a.png": ([[15, 10, 45, 30], [0, 0, 30, 20]], ["dog", "cat"])
+    }
+    assert {key: row[1:] for key, row in rows_of(plan.test).items()} == {"c.png": ([[0, 0, 60, 40]], ["bird"])}
+    found = inspect(plan)
+    assert (found.classes, found.rows["validation"], found.boxes.boxes) == (("cat", "dog"), 1, 3)
+    assert details(plan, found)[-1] == (
+        "note",
+        "data.test: 1 annotation file cannot be read, left out with the pictures, such as that of 'd.png': "
+        "line 1 has the class 1, which has no name.",
     )
 
 
