@@ -50,7 +50,7 @@ data:
 preprocess:
 - letterbox: 320              # boxes move with the pixels
 model: centernet              # `%sparknn zoo object-detection` lists the others
-# train: {{{{epochs: 120}}}}  # a detector's usual settings are taken where nothing stands here
+# train: {{{{epochs: 100}}}}  # a detector's usual settings are taken where nothing stands here
 """
 _VECTORS = f"""\
 task: {{task}}

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from sparknn_magic.data.boxes.spark import inspect, prepare
+from sparknn_magic.data.boxes.spark import inspect, prepare, sample_rows
+from sparknn_magic.data.splits import TRAIN, VALIDATION
 from sparknn_magic.errors import SparkNNError
 from tests.data.scenes import lay_out, picture
 
@@ -78,6 +79,36 @@ def test_coco_gives_each_listed_picture_its_boxes(spark, tmp_path):
     ]
 
 
+def test_coco_files_of_all_three_sides_are_opened_and_what_is_wrong_with_each_is_said_once(spark, tmp_path):
+    sides = {
+        "train": (["a.png", "b.png"], [(1, 5, [1, 2, 3, 4], 0), (2, 2, [5, 5, 5, 5], 0)]),
+        "valid": (["c.png", "gone.png"], [(1, 2, [10, 10, 20, 10], 0)]),
+        "test": (["d.png", "lost.png"], [(1, 5, [0, 0, 8, 8], 0), (1, 5, [0, 0, 9, 9], 1), (9, 5, [0, 0, 9, 9], 0)]),
+    }
+    files = {f"{side}/_annotations.coco.json": coco(*said) for side, said in sides.items()}
+    shown = ("train/a.png", "train/b.png", "valid/c.png", "test/d.png")
+    files |= {name: picture(shade=n) for n, name in enumerate(shown)}
+    root = write(tmp_path, files)
+    source = "{{coco: '" + str(root) + "/{}/_annotations.coco.json'}}"
+    data = f"train: {source.format('train')}\nvalidation: {source.format('valid')}"
+    plan = lay_out(spark, f"{data}\ntest: {source.format('test')}")
+    assert rows_of(plan.test) == {"d.png": (files["test/d.png"], [[0, 0, 8, 8]], ["cat"])}
+    prepared = prepare(plan, str(tmp_path / "prepared"))
+    assert (prepared.classes, prepared.rows) == (("cat", "dog"), {"train": 2, "validation": 1})
+    assert [each.tolist() for each in sample_rows(prepared, spark, VALIDATION, 10)[1]] == [[[1, 10, 10, 30, 20]]]
+    learnt = ["data.validation: 1 of 2 pictures not found and left out, such as 'gone.png'."]
+    judged = [
+        "data.test: 1 of 2 pictures not found and left out, such as 'lost.png'.",
+        "data.test: 1 annotation of a crowd (iscrowd) is left out.",
+        "data.test: 1 annotation of a picture that the file does not list left out.",
+    ]
+    assert prepared.notes == [*learnt, *judged]
+    # The test rows are no part of what is prepared: that is found again, with what is wrong with theirs now.
+    write(root, {"test/_annotations.coco.json": coco(["d.png"], [(1, 5, [0, 0, 8, 8], 1)])})
+    again = prepare(plan, str(tmp_path / "prepared"))
+    assert (again.reused, again.notes) == (True, [*learnt, judged[1]])
+
+
 def test_a_coco_file_may_lie_elsewhere_than_its_pictures(spark, tmp_path):
     files = {"annotations/train.json": coco(["a.png"], [(1, 5, [1, 2, 3, 4], 0)]), "photos/a.png": picture()}
     root = write(tmp_path, files)
@@ -118,13 +149,53 @@ def test_voc_folders_are_paired_by_name_side_by_side_or_in_one(spark, tmp_path):
         "JPEGImages/1.png": (picture(shade=1), [[1, 2, 3, 4]], ["cat"]),
         "flat/2.PNG": (picture(shade=4), [[5, 6, 7, 8]], ["dog"]),
     }
-    found = inspect(lay_out(spark, f"train: {{voc: {root}}}\nvalidation: null"))
+    write(root, {"test/3.png": picture(shade=5), "test/3.xml": voc("cat", (1, 2, 3, 4)), "test/4.png": picture()})
+    found = inspect(lay_out(spark, f"train: {{voc: {root}}}\nvalidation: null\ntest: {{voc: {root}/test}}"))
     assert found.classes == ("cat", "dog")
     assert found.remarks == (
-        "data.train: 1 picture without an XML file is left out.",
+        "data.train: 2 pictures without an XML file are left out.",
         "data.train: 1 annotation file cannot be read, left out with the pictures, such as that of "
         "'JPEGImages/broken.png': it is not XML: no element found: line 1, column 12.",
+        "data.test: 1 picture without an XML file is left out.",
     )
+
+
+def test_voc_folders_are_prepared_unless_those_of_the_test_rows_do_not_belong_together(spark, tmp_path):
+    files = {
+        "train/1.png": picture(shade=1),
+        "train/1.xml": voc("cat", (1, 2, 31, 42)),
+        "valid/2.png": picture(shade=2),
+        "valid/2.xml": voc("cat", (11, 12, 21, 22)),
+        "apart/3.png": picture(shade=3),
+    }
+    root = write(tmp_path / "voc", files)
+    data = f"train: {{voc: {root}/train}}\nvalidation: {{voc: {root}/valid}}"
+    prepared = prepare(lay_out(spark, data), str(tmp_path / "prepared"))
+    found = [[each.tolist() for each in sample_rows(prepared, spark, split, 10)[1]] for split in (TRAIN, VALIDATION)]
+    assert found == [[[[0, 1, 2, 31, 40]]], [[[0, 11, 12, 21, 22]]]]
+    test = f"test: {{voc: {root}/train, images: {root}/apart}}"
+    with pytest.raises(SparkNNError, match=r"line 5, column 15: none of the pictures in '.*apart' has an XML file"):
+        prepare(lay_out(spark, f"{data}\n{test}"), str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_yolo_classes_are_named_by_the_lines_of_obj_names_in_the_folder_or_beside_it(spark, tmp_path):
+    files = {
+        "obj.names": "cat\n dog \n",
+        "train/a.png": picture(60, 40, shade=1),
+        "train/a.txt": "1 0.5 0.5 0.5 0.5\n0 0.25 0.25 0.5 0.5",
+        "test/b.png": picture(60, 40, shade=2),
+        "test/b.txt": "0 0.5 0.5 1 1\n",
+        "test/c.png": picture(60, 40, shade=3),
+        "test/c.txt": "1 0.5 0.5 1 1",
+        "test/obj.names": "bird",
+    }
+    root = write(tmp_path / "darknet", files)
+    plan = lay_out(spark, f"train: {{yolo: {root}/train}}\nvalidation: null\ntest: {{yolo: {root}/test}}")
+    expected = {"a.png": ([[15, 10, 45, 30], [0, 0, 30, 20]], ["dog", "cat"])}
+    assert {key: row[1:] for key, row in rows_of(plan.train).items()} == expected
+    # The one in the folder itself goes before, and has no class 1.
+    assert {key: row[1:] for key, row in rows_of(plan.test).items()} == {"b.png": ([[0, 0, 60, 40]], ["bird"])}
 
 
 def test_yolo_boxes_are_in_pixels_of_their_pictures_with_the_names_of_data_yaml(spark, tmp_path):

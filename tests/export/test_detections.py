@@ -9,6 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from sparknn_magic import registry
 from sparknn_magic.errors import ExportError
 from sparknn_magic.export.detections import (
     CANDIDATES,
@@ -21,7 +22,9 @@ from sparknn_magic.export.detections import (
     export_detector,
 )
 from sparknn_magic.export.parity_detections import compare_detections, run_both
+from sparknn_magic.plugin import DetectionInputs
 from sparknn_magic.training.network import Pixels
+from sparknn_magic.training.picture_ap import overlap
 from tests.export.detectors import SIDE, Scattered
 
 NAMES = ["cup", "box", "can"]
@@ -208,6 +211,42 @@ def test_both_engines_agree_on_detections_whatever_their_order(tmp_path):
         for name in ("boxes", "scores", "labels"):
             shuffled[name][n, :count] = there[name][n, order]
     assert compare_detections(here, shuffled, truths(here, 16), NAMES, rules)["changed_decisions"] == 0
+
+
+def crowded_fcos() -> torch.nn.Module:
+    """A network that has learnt nothing and finds large boxes in every cell, with scores of all sizes."""
+    torch.manual_seed(0)
+    network = registry.get("architecture", "fcos").build(DetectionInputs(3, 64, 64), 3, width=8, channels=16, stride=8)
+    with torch.no_grad():
+        for classes, sides in zip(network.classes, network.sides, strict=True):
+            classes[-1].weight.normal_(std=0.5)
+            classes[-1].bias.zero_()
+            sides[-1].weight.normal_(std=0.1)
+            sides[-1].bias.fill_(0.7)  # twice as far to each side: neighbours lie in each other
+    return network.eval()
+
+
+def test_fcos_loses_the_same_boxes_to_others_in_its_file_as_in_torch(tmp_path):
+    network = crowded_fcos()
+    model, path, rules = exported(network, tmp_path, Rules(nms=network.nms, most=200), side=64)
+    assert rules.nms == 0.6
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    here, there = run_both(model, path, images, rules)
+    parity = compare_detections(here, there, truths(here, 8), NAMES, rules)
+    assert (parity["changed_decisions"], parity["rows"]) == (0, 8)
+    assert parity["detections"] == here["count"].sum() > 100
+    assert parity["max_difference"] < 1e-4
+    assert parity["max_box_difference"] < 1e-2
+    with torch.inference_mode():
+        boxes, scores = (each.numpy() for each in model(torch.from_numpy(images)))
+    # Without NMS there are many more, and in the file no two of a class that it should have chosen from.
+    everything = choose(boxes, scores, Rules(most=10**6))["count"]
+    assert (everything > 1.5 * there["count"]).all()
+    assert (there["count"] < rules.most).all(), "all that NMS leaves have a place"
+    for n, count in enumerate(there["count"]):
+        kept, labels = there["boxes"][n, :count], there["labels"][n, :count]
+        common = np.triu(overlap(kept, kept) * (labels[:, None] == labels), 1)
+        assert common.max() <= 0.6 + 1e-3
 
 
 def detections(boxes, scores, labels) -> dict[str, np.ndarray]:

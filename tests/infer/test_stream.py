@@ -45,7 +45,6 @@ def written(frame) -> dict[str, int]:
 def test_a_stream_goes_on_where_it_was_and_gives_boxes_of_the_original(spark, bundle, tmp_path):
     model, here, runs = load(bundle, spark=spark, register=False), tmp_path / "here", tmp_path / "runs"
     arrive(here, 0, 1)
-    assert model.predict(spark.readStream.format("rate").load().selectExpr("CAST(NULL AS binary) AS image")).isStreaming
     first = model.stream(str(here), "arrived", once=True, runs=runs)
     first.wait()
     assert "seen_into_arrived: a stream\n  state" in repr(first)
@@ -72,6 +71,26 @@ def test_a_stream_goes_on_where_it_was_and_gives_boxes_of_the_original(spark, bu
     model.stream(str(here), "arrived", once=True, runs=runs).wait()
     assert written(spark.table("arrived")) == {f"00{n}.png": 1 for n in range(5)}
     spark.sql("DROP TABLE arrived")
+
+
+def test_predict_of_a_stream_is_one_that_any_query_of_sparks_own_writes(spark, bundle, tmp_path):
+    model, here = load(bundle, spark=spark, register=False), tmp_path / "here"
+    arrive(here, 0, 1)
+    arrive(here, 2, data=b"text")
+    arrive(here, 3, data=encode(np.full((64, 32, 3), (0, 255, 128), np.uint8)))
+    files = spark.read.format("binaryFile").load(str(here))
+    rows = spark.readStream.schema(files.schema).format("binaryFile").option("maxFilesPerTrigger", 3).load(str(here))
+    scored = model.predict(rows.selectExpr("path", "content AS image")).select("path", "prediction")
+    assert scored.isStreaming
+    query = scored.writeStream.format("parquet").option("checkpointLocation", f"{tmp_path}/checkpoint")
+    query = query.trigger(availableNow=True).start(f"{tmp_path}/out")
+    query.awaitTermination()
+    assert [each["numInputRows"] for each in query.recentProgress if each["numInputRows"]] == [3, 1]
+    found = spark.read.parquet(f"{tmp_path}/out").orderBy("path").collect()
+    expected = model.predict(files.selectExpr("path", "content AS image")).select("path", "prediction")
+    assert found == expected.orderBy("path").collect()
+    assert [row.prediction.error is None for row in found] == [True, True, False, True]
+    assert [[each.label for each in found[n].prediction.objects] for n in (0, 3)] == [["cup"], ["box", "can"]]
 
 
 def test_what_would_lose_rows_or_is_no_stream_is_refused(spark, bundle, tmp_path):

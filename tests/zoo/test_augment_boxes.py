@@ -23,6 +23,8 @@ MOVING = {
     "scale_jitter": {"scale": (0.5, 2.0), "stretch": 0.3},
 }
 TURNS = ("random_affine", "random_rotation")  # whose boxes are those around turned ones
+CASES = [(name, options, name in TURNS) for name, options in MOVING.items()]
+CASES.append(("random_affine", {"degrees": 0.0, "translate": 0.3, "scale": (0.7, 1.6), "shear": 0.0}, False))
 SIDE = st.integers(8, 30)
 
 
@@ -60,15 +62,23 @@ def at_edge(box, slack=1.0):
     return box[0] < slack or box[1] < slack or box[2] > WIDTH - slack or box[3] > HEIGHT - slack
 
 
-@pytest.mark.parametrize("name", MOVING)
+def test_no_augmentation_that_moves_boxes_is_left_out_here():
+    assert {name for name in NAMES if hasattr(registry.get("augmentation", name).build(), "boxed")} == set(MOVING)
+
+
+@pytest.mark.parametrize(("name", "options", "turned"), CASES)
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(target=boxes(), seed=st.integers(0, 1000))
-def test_boxes_are_where_the_drawn_masks_are(name, target, seed):
-    step = registry.get("augmentation", name).build(**MOVING[name])
+def test_boxes_are_where_the_drawn_masks_are(name, options, turned, target, seed):
+    step = registry.get("augmentation", name).build(**options)
     torch.manual_seed(seed)
     images, found = step.boxed(drawn(target), target, PICTURES)
     level = 0.25 - 1e-5 if name == "mixup" else 0.5
     seen, told = images >= level, drawn(found) > 0
+    # Masks end at the picture's edges: a box that did not would look like one that does.
+    assert found[..., 1:].max() <= WIDTH
+    assert found[..., [2, 4]].max() <= HEIGHT
+    assert (found[found[..., 0] >= 0] >= 0).all()
     for picture in range(PICTURES):
         for of in range(PICTURES * BOXES):
             mask, boxes_told = seen[picture, of], found[picture][found[picture, :, 0] == of][:, 1:]
@@ -76,7 +86,7 @@ def test_boxes_are_where_the_drawn_masks_are(name, target, seed):
                 # Only of what is cut off to less than a quarter there may be no box.
                 whole = mask.any() and not at_edge(around(mask))
                 assert not (whole and mask.sum() > 4), (picture, of)
-            elif name in TURNS:
+            elif turned:
                 (box,), pixels = boxes_told.tolist(), around(mask)
                 outside = [box[0] - pixels[0], box[1] - pixels[1], pixels[2] - box[2], pixels[3] - box[3]]
                 assert max(outside) < 1.5, (box, pixels)
@@ -86,6 +96,21 @@ def test_boxes_are_where_the_drawn_masks_are(name, target, seed):
                 # Along the outline a pixel may be on either side.
                 outline = float((boxes_told[:, 2:] - boxes_told[:, :2]).sum() * 2)
                 assert int((mask ^ told[picture, of]).sum()) <= outline + 4, (picture, of)
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_boxes_really_move_and_with_them_the_pixels(name):
+    step = registry.get("augmentation", name).build(**MOVING[name])
+    target = torch.tensor([[[n, 6.0 + 2 * n, 5, 30, 25]] for n in range(PICTURES)])
+    images, pixels, moved = drawn(target), [], []
+    torch.manual_seed(0)
+    for _ in range(20):
+        changed, found = step.boxed(images, target, PICTURES)
+        for n in range(PICTURES):
+            pixels.append(not torch.equal(changed[n], images[n]))
+            moved.append(found[n][found[n, :, 0] >= 0].tolist() != target[n].tolist())
+            assert pixels[-1] or not moved[-1]
+    assert sum(pixels) >= sum(moved) > 0.3 * len(moved)
 
 
 @pytest.mark.parametrize("name", NAMES)

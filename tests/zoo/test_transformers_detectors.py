@@ -1,6 +1,7 @@
 """Detectors of transformers under the contract of detectors: their loss, their boxes, their files and their ONNX."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from tests.zoo.detector_cases import (
     tiny,
     write_files,
 )
+
+BY_CLASS = ["d_fine", "deim_v2", "rt_detr_v2"]  # who choose their queries by class: other classes, other boxes
 
 
 @pytest.fixture(autouse=True)
@@ -157,8 +160,12 @@ def test_files_are_taken_but_for_the_layers_of_other_classes_and_executors_need_
     with torch.inference_mode():
         expected = theirs(pictures()).pred_boxes
         found = network(pictures())["pred_boxes"]
-    if name in ("deformable_detr", "conditional_detr", "yolos"):  # the others choose their queries by class
+    if name not in BY_CLASS:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    written, here = theirs.state_dict(), network.network.state_dict()
+    anew = {each for each in written if here[each].shape != written[each].shape}
+    assert all(re.search(r"class|score_head", each) for each in anew), anew
+    assert [each for each in written if each not in anew and not torch.equal(here[each], written[each])] == []
     options = json.loads(json.dumps(network.rebuild))
     assert str(tmp_path) not in json.dumps(options)
     again = build(name, **options).eval()
@@ -169,12 +176,15 @@ def test_files_are_taken_but_for_the_layers_of_other_classes_and_executors_need_
     assert [p.requires_grad for p in again.parameters()] == wanted
 
 
-def test_files_with_as_many_classes_are_taken_whole(tmp_path):
-    theirs = write_files("d_fine", tmp_path, classes=CLASSES)
-    network = build("d_fine", pretrained=str(tmp_path)).eval()
+@pytest.mark.parametrize("name", BY_CLASS)
+def test_files_with_as_many_classes_are_taken_whole(name, tmp_path):
+    theirs = write_files(name, tmp_path, classes=CLASSES)
+    network = build(name, pretrained=str(tmp_path)).eval()
     assert network.note == "its layers of classes are taken too: 3 there and here."
     with torch.inference_mode():
-        torch.testing.assert_close(network(pictures())["logits"], theirs(pictures()).logits, rtol=1e-4, atol=1e-5)
+        found, expected = network(pictures()), theirs(pictures())
+    for each in ("logits", "pred_boxes"):
+        torch.testing.assert_close(found[each], expected[each], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ executors; of a COCO file the driver reads the boxes, and Spark brings them to t
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import pyarrow as pa
@@ -44,13 +44,13 @@ def open_annotated(spark: SparkSession, source: Source, fail: Fail) -> DataFrame
     return (rows if source.kind == "voc" else _in_pixels(rows)).select(*BOX_COLUMNS)
 
 
-def remarks(spark: SparkSession, experiment: Experiment) -> list[str]:
-    """Return what there is to say of the annotation files of training and validation rows; a Spark job for each source.
+def remarks(spark: SparkSession, experiment: Experiment, names: Iterable[str]) -> list[str]:
+    """Return what there is to say of the annotation files of these sources under `data:`; a Spark job for each.
 
     Raises: DataError where no picture and no annotation belong together.
     """
     said: list[str] = []
-    for name in ("train", "validation"):
+    for name in names:
         source = getattr(experiment.data, name)
         if isinstance(source, Source) and source.kind in BOX_KINDS:
             fail = partial(_placed, experiment, name, source.kind)

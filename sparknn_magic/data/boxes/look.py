@@ -64,7 +64,7 @@ def inspect(plan: BoxPlan) -> Inspected:
     Raises: DataError where a split has no rows, where no training row has a good box, where the pictures have several
     sizes and no step makes them equal, or, with `bad_boxes: fail`, where a box is bad.
     """
-    said = remarks(plan.spark, plan.experiment)
+    said = remarks(plan.spark, plan.experiment, ("train", "validation"))
     seen = seen_rows(plan).persist()  # read by three jobs; it has no pictures
     try:
         sides = _sides(seen)

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparknn_magic.data.boxes import look
+from sparknn_magic.data.boxes.formats import remarks
 from sparknn_magic.data.boxes.job import BoxJob
 from sparknn_magic.data.boxes.look import Inspected, notes
 from sparknn_magic.data.boxes.plan import BoxPlan, plan
@@ -57,7 +58,9 @@ def inspect(plan: BoxPlan) -> Inspected:
     Raises: DataError where rows are missing or cannot be learnt from, or, with `bad_boxes: fail`, where a box is bad.
     """
     with spark_says(plan.experiment):
-        return look.inspect(with_larger_tasks(plan))
+        said = _of_test_files(plan)
+        found = look.inspect(with_larger_tasks(plan))
+    return replace(found, remarks=(*found.remarks, *said))
 
 
 def details(plan: BoxPlan, found: Inspected) -> list[tuple[str, str]]:
@@ -78,6 +81,7 @@ def prepare(plan: BoxPlan, folder: str, *, fresh: bool = False) -> BoxPrepared:
         return _summarize(whole, found, uri)
 
     with spark_says(plan.experiment):
+        said = _of_test_files(plan)
         uri, meta, reused = make_or_find(plan, folder, SHARDS, make, fresh=fresh)
     inputs = meta["inputs"] | {"sizes": tuple(meta["inputs"]["sizes"])}
     return BoxPrepared(
@@ -91,10 +95,15 @@ def prepare(plan: BoxPlan, folder: str, *, fresh: bool = False) -> BoxPrepared:
         dropped=meta["dropped"],
         class_rows=meta["class_rows"],
         boxes=meta["boxes"],
-        notes=meta["notes"],
+        notes=[*meta["notes"], *said],
         plan=plan,
         reused=reused,
     )
+
+
+def _of_test_files(plan: BoxPlan) -> list[str]:
+    """Return what there is to say of the test rows' annotation files, which are no part of what is prepared."""
+    return remarks(plan.spark, plan.experiment, ("test",))
 
 
 def _write(plan: BoxPlan, found: Inspected, uri: str) -> None:
