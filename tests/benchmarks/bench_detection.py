@@ -24,6 +24,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -70,9 +71,12 @@ def detector(size: int, path: Path, pixels: np.ndarray) -> None:
     with torch.no_grad():
         images = torch.from_numpy(pixels)
         body.heat[-1].weight *= SPREAD / body(*model.front(images))[0].std()
-        scores = model(images)[1].flatten()
-        least = scores.topk(OBJECTS * len(pixels)).values[-1]
-        body.heat[-1].bias += torch.logit(torch.tensor(rules.score)) - torch.logit(least)
+        heat, sides = body(*model.front(images))
+
+        def too_many(bias: float) -> bool:
+            return int((body.detections((heat + bias, sides))[1] >= rules.score).sum()) > OBJECTS * len(pixels)
+
+        body.heat[-1].bias += bisect_left(range(-2000, 2000), True, key=lambda n: too_many(n / 100)) / 100 - 20
     export_detector(model, (size, size, 3), path, {}, rules)
 
 

@@ -14,7 +14,7 @@ from sparknn_magic.training.picture_ap import PictureAp50
 from sparknn_magic.training.pretrained import fitting, head_of
 from sparknn_zoo.detection import backbones
 from sparknn_zoo.detection.boxes import giou, iou
-from sparknn_zoo.detection.centernet import box_loss, class_loss, focal, gaussians, heat_target, owners
+from sparknn_zoo.detection.centernet import box_loss, class_loss, class_scores, focal, gaussians, heat_target, owners
 from sparknn_zoo.detection.fcos import assign, quality_focal
 
 SMALL = {"width": 8, "channels": 16}
@@ -216,3 +216,12 @@ def test_only_the_classes_layers_start_anew_with_other_classes(name):
     fresh = fitting(four, shapes, head_of(four, 4), same_classes=False)
     differing = {key for key, value in four.state_dict().items() if list(value.shape) != shapes[key]}
     assert set(fresh) == differing
+
+
+def test_a_centernets_score_is_the_highest_heat_times_the_classs_probability():
+    logits = 4 * torch.randn(2, 3, 5, 6)
+    scores = class_scores(logits)
+    torch.testing.assert_close(scores.sum(1), logits.sigmoid().amax(1))
+    odds = (logits[:, 0] - logits[:, 2]).exp()
+    torch.testing.assert_close(scores[:, 0] / scores[:, 2], odds, rtol=1e-4, atol=0)
+    torch.testing.assert_close(class_scores(logits[:, :1]), logits[:, :1].sigmoid())

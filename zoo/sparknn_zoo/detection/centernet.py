@@ -4,7 +4,7 @@ Source: Zhou et al. 2019, Objects as Points, https://arxiv.org/abs/1904.07850. T
 Training-Time-Friendly Network, https://arxiv.org/abs/1909.00700: Gaussians as wide and as high as the box, and many
 cells around a centre that all learn its box, by their distances to its sides and GIoU: it learns from few pictures.
 Here those cells learn its class too: in a heat map alone one cell of an object has its class, which tells shirts from
-coats only after many more pictures.
+coats only after many more pictures. A score is the highest heat times the class's probability.
 
 B batch, C channels, H height, W width (h, w of the heat map), K classes, M true boxes, Q = h * w cells.
 """
@@ -63,9 +63,9 @@ class CenterNet(nn.Module):
 
     def detections(self, raw: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return boxes float32[B, Q, 4] and scores float32[B, Q, K]: of peaks theirs, of all other cells 0."""
-        heat_BKhw = raw[0].float().sigmoid()
-        peaks = F.max_pool2d(heat_BKhw, 3, stride=1, padding=1) == heat_BKhw
-        scores = torch.where(peaks, heat_BKhw, torch.zeros_like(heat_BKhw))
+        score_BKhw = class_scores(raw[0].float())
+        peaks = F.max_pool2d(score_BKhw, 3, stride=1, padding=1) == score_BKhw
+        scores = torch.where(peaks, score_BKhw, torch.zeros_like(score_BKhw))
         return self.boxes(raw[1]), scores.flatten(2).transpose(1, 2)
 
     def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
@@ -83,6 +83,16 @@ class CenterNet(nn.Module):
         box_B = box_loss(self.boxes(sides_B4hw), boxes_BM4, which_BQ, share_BQ)
         class_B = class_loss(heat_BKhw.flatten(2), classes_BM, which_BQ, share_BQ)
         return (heat_B + BOX_WEIGHT * box_B + CLASS_WEIGHT * class_B) / objects_a_picture(real_BM.sum(1))
+
+
+def class_scores(logits_BKhw: Tensor) -> Tensor:
+    """Return the score of each class in each cell: that an object is there, times that it is of this class.
+
+    The first is the highest heat of all classes, the second their softmax, which the cross-entropy has taught: it knows
+    the likely second class where a heat map of its own hardly shows it. Of one class it is the heat map's score.
+    Source: Redmon et al. 2016, You Only Look Once, arXiv:1506.02640, eq. 1.
+    """
+    return logits_BKhw.sigmoid().amax(1, keepdim=True) * logits_BKhw.softmax(1)
 
 
 def gaussians(boxes_BM4: Tensor, real_BM: Tensor, height: int, width: int, stride: int) -> Tensor:
