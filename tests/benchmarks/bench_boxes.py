@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_boxes --data FOLDER     # photos
     python -m tests.benchmarks.bench_boxes --only shelves    # scenes composed from the sample's pictures, only mirrored
+    python -m tests.benchmarks.bench_boxes --only shelves --tilt 12 --hidden 0.3    # the same in heaps
 
 FOLDER has train.parquet and test.parquet with the columns image, boxes (x1, y1, x2, y2 in pixels) and labels. Prints
 mAP50 and mAP of the test rows, by Spark with the exported file, the seconds of the training loop with two workers of
@@ -31,25 +32,29 @@ MIRRORED = "augment: [random_horizontal_flip]\n"
 SCENES, TEST_SCENES, SCENES_EPOCHS = 4000, 200, 12
 
 
-def with_epochs(cell: str, epochs: int | None) -> str:
-    """Return the cell with so many epochs; None: with its own."""
-    return cell if epochs is None else cell.replace("workers: 2", f"workers: 2, epochs: {epochs}")
+def cell_of(name: str, epochs: int | None, rate: float | None) -> str:
+    """Return the cell of these views with so many epochs and this learning rate; None: with the task's own."""
+    more = "" if epochs is None else f", epochs: {epochs}"
+    # A cell that names the optimizer has nothing of the task's: the decay is to stay.
+    more += "" if rate is None else f", optimizer: {{adamw: {{lr: {rate}, weight_decay: 0.05}}}}"
+    return CELL.replace("NAME", name).replace("workers: 2", f"workers: 2{more}")
 
 
-def photos(spark: SparkSession, folder: Path, epochs: int | None) -> str:
+def photos(spark: SparkSession, options: argparse.Namespace) -> str:
     """Register the views of a folder's rows; return the cell."""
     for split in ("train", "test"):
-        rows = spark.read.parquet(str(folder.absolute() / f"{split}.parquet"))
+        rows = spark.read.parquet(str(options.data.absolute() / f"{split}.parquet"))
         rows.createOrReplaceTempView(f"photos_{split}")
-    return with_epochs(CELL.replace("NAME", "photos"), epochs)
+    return cell_of("photos", options.epochs, options.lr)
 
 
-def shelves(spark: SparkSession, epochs: int | None) -> str:
+def shelves(spark: SparkSession, options: argparse.Namespace) -> str:
     """Register the views of composed scenes; return the cell, with fewer passes over these many rows."""
-    for split, rows in (("train", SCENES), ("test", TEST_SCENES)):
-        scenes = sparknn_magic.shelf_scenes(spark, rows, split=split).persist()
+    stand = {name: getattr(options, name) for name in ("tilt", "hidden") if getattr(options, name) is not None}
+    for split, rows in (("train", options.scenes), ("test", TEST_SCENES)):
+        scenes = sparknn_magic.shelf_scenes(spark, rows, split=split, **stand).persist()
         scenes.createOrReplaceTempView(f"shelves_{split}")
-    return with_epochs(CELL.replace("NAME", "shelves"), epochs or SCENES_EPOCHS) + MIRRORED
+    return cell_of("shelves", options.epochs or SCENES_EPOCHS, options.lr) + MIRRORED
 
 
 def run(spark: SparkSession, name: str, cell: str, options: argparse.Namespace) -> None:
@@ -84,13 +89,17 @@ def main() -> None:
     parser.add_argument(
         "--epochs", type=int, help=f"default: the task's; {SCENES_EPOCHS} for the shelves, which are many"
     )
+    parser.add_argument("--lr", type=float, help="learning rate; default: the task's")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="shelves to learn from")
+    parser.add_argument("--tilt", type=float, help="degrees that products lean; default: as shelf_scenes has them")
+    parser.add_argument("--hidden", type=float, help="share of a product that others may hide; likewise")
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     spark = local_session(2)
     if options.data is not None and options.only != "shelves":
-        run(spark, "photos", photos(spark, options.data, options.epochs), options)
+        run(spark, "photos", photos(spark, options), options)
     if options.only != "photos":
-        run(spark, "shelves", shelves(spark, options.epochs), options)
+        run(spark, "shelves", shelves(spark, options), options)
     spark.stop()
 
 
