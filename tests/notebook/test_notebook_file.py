@@ -196,8 +196,8 @@ def test_a_streams_display_goes_on_after_its_cell_until_it_ends(saved, home):
     with kernel(home) as running:
         for cell in (START, ROWS, "%load_ext sparknn_magic", arrive.format(5)):
             assert running.run(cell)["status"] == "ok"
-        sent = running.start("%%sparknn predict fashion --stream --into seen\narriving")
-        assert running.wait(sent)["status"] == "ok"
+        reply = running.run(f"%%sparknn predict fashion --stream --into seen\n{home}/arriving")
+        assert reply["status"] == "ok", reply["evalue"]
         assert until(lambda: "1 batch done, the last 1 of 5 rows" in shown_text(running), 30)
         assert running.run(arrive.format(7))["status"] == "ok"
         assert until(lambda: "2 batches done, the last 2 of 12 rows" in shown_text(running), 60)
