@@ -60,13 +60,10 @@ def execute_notebook(
     home: Path,
     *,
     allow_errors: bool = False,
-    timeout: int = 1800,
+    timeout: int = 600,
     env: Mapping[str, str] | None = None,
 ) -> nbformat.NotebookNode:
-    """Run a notebook in place, in a kernel of this interpreter; `env` is added to its environment.
-
-    A cell may take `timeout` seconds: a detector learns three times as long where the processor has no bfloat16.
-    """
+    """Run a notebook in place, in a kernel of this interpreter; `env` is added to its environment."""
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     resources = {"metadata": {"path": str(home)}}
     client = NotebookClient(notebook, timeout=timeout, allow_errors=allow_errors, resources=resources)
