@@ -14,6 +14,7 @@ from sparknn_magic.data.boxes.reader import PlacedBatch
 from sparknn_magic.infer.worker import NO_NUMBER
 
 CORNERS = ("x1", "y1", "x2", "y2")
+NO_BOX = np.empty((0, 4), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Gatherer:
     def found(self) -> Found:
         """Return the objects of all batches, in the order in which these came."""
         if not self.index:
-            return Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 4)))
+            return Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), NO_BOX)
         boxes, scores, labels, count = (
             np.concatenate([each[name] for each in self.outputs]) for name in ("boxes", "scores", "labels", "count")
         )
@@ -101,7 +102,7 @@ class Gatherer:
         if least is not None:
             floor = np.asarray(pc.fill_null(least.cast(pa.float64()), -np.inf))
             order = order[~(score[order] < floor[row[order]])]
-        corners = [pa.array(np.ascontiguousarray(box[order, n], np.float32)) for n in range(4)]
+        corners = [pa.array(np.ascontiguousarray(box[order, n])) for n in range(4)]
         objects = pa.StructArray.from_arrays(
             [
                 self.labels.take(pa.array(label[order])),
