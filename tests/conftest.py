@@ -12,6 +12,9 @@ import pytest
 
 # Workers are this interpreter. Set before any session, as a user's own session would need it.
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+# Short queries, each compiled anew, on two cores: HotSpot's second compiler and its parallel collector pay only in long
+# runs. Every Spark that a test starts reads this, in kernels and servers too.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 CONNECT = """\
 from pyspark.sql import SparkSession

@@ -23,7 +23,7 @@ from tests.benchmarks.rounds import local_session
 CELL = """\
 task: object-detection
 data: {train: NAME_train, test: NAME_test, validation: 10%}
-preprocess: [letterbox: 320]
+preprocess: [letterbox: SIDE]
 model: MODEL
 train: {workers: 2, seed: SEED}
 """
@@ -32,12 +32,15 @@ MIRRORED = "augment: [random_horizontal_flip]\n"
 SCENES, TEST_SCENES, SCENES_EPOCHS = 4000, 200, 12
 
 
-def cell_of(name: str, epochs: int | None, rate: float | None) -> str:
-    """Return the cell of these views with so many epochs and this learning rate; None: with the task's own."""
+def cell_of(name: str, side: int, epochs: int | None, rate: float | None) -> str:
+    """Return the cell of these views with pictures of this side, so many epochs and this learning rate.
+
+    None: the task's own.
+    """
     more = "" if epochs is None else f", epochs: {epochs}"
     # A cell that names the optimizer has nothing of the task's: the decay is to stay.
     more += "" if rate is None else f", optimizer: {{adamw: {{lr: {rate}, weight_decay: 0.05}}}}"
-    return CELL.replace("NAME", name).replace("workers: 2", f"workers: 2{more}")
+    return CELL.replace("NAME", name).replace("SIDE", str(side)).replace("workers: 2", f"workers: 2{more}")
 
 
 def photos(spark: SparkSession, options: argparse.Namespace) -> str:

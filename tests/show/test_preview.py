@@ -1,6 +1,7 @@
 """What a preview tells of rows before training: counted by Spark, shown as text and HTML."""
 
 import io
+import json
 import re
 import textwrap
 
@@ -360,3 +361,25 @@ def test_boxes_are_counted_and_drawn_before_and_after_augmentation(spark):
     for old, new in zip(before, after, strict=True):
         assert np.allclose(sorted(32 - old[:, 3]), sorted(new[:, 1]))
     assert "After augmentation, round 1" in shown._repr_html_()
+
+
+def test_what_annotation_files_lack_is_said(spark, tmp_path):
+    listed = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "gone.png"}]
+    box = {"image_id": 1, "category_id": 7, "bbox": [1, 2, 20, 10]}
+    crowd = {"image_id": 1, "category_id": 7, "bbox": [0, 0, 9, 9], "iscrowd": 1}
+    known = {"images": listed, "categories": [{"id": 7, "name": "cup"}], "annotations": [box, crowd]}
+    (tmp_path / "coco.json").write_text(json.dumps(known))
+    (tmp_path / "a.png").write_bytes(picture(60, 40, 3))
+    cell = (
+        f"task: object-detection\ndata: {{train: {{coco: {tmp_path}/coco.json}}, validation: null}}\n"
+        "preprocess: [letterbox: 32]\n"
+    )
+    shown = sparknn_magic.preview(cell, spark=spark)
+    assert shown.findings.rows == {"train": 1}
+    for words in (
+        "data.train: 1 of 2 pictures not found and left out, such as 'gone.png'.",
+        "data.train: 1 annotation of a crowd (iscrowd) is left out.",
+    ):
+        assert words in shown.findings.notes
+        assert words in repr(shown)
+        assert words.replace("'", "&#x27;") in shown._repr_html_()

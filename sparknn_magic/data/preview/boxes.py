@@ -47,7 +47,7 @@ def look(plan: BoxPlan, most: int | None, inspect: Callable[[Any], Any], say: Sa
             broken=(*common.broken, *_bad(found)),
             facts=_facts(found),
             stops=stops,
-            notes=tuple(sample.notes),
+            notes=(*sample.notes, *(found.remarks if found else ())),
             grid=grid,
         )
 
