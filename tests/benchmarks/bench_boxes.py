@@ -48,7 +48,7 @@ def photos(spark: SparkSession, options: argparse.Namespace) -> str:
     for split in ("train", "test"):
         rows = spark.read.parquet(str(options.data.absolute() / f"{split}.parquet"))
         rows.createOrReplaceTempView(f"photos_{split}")
-    return cell_of("photos", options.epochs, options.lr)
+    return cell_of("photos", options.side, options.epochs, options.lr)
 
 
 def shelves(spark: SparkSession, options: argparse.Namespace) -> str:
@@ -57,7 +57,7 @@ def shelves(spark: SparkSession, options: argparse.Namespace) -> str:
     for split, rows in (("train", options.scenes), ("test", TEST_SCENES)):
         scenes = sparknn_magic.shelf_scenes(spark, rows, split=split, **stand).persist()
         scenes.createOrReplaceTempView(f"shelves_{split}")
-    return cell_of("shelves", options.epochs or SCENES_EPOCHS, options.lr) + MIRRORED
+    return cell_of("shelves", options.side, options.epochs or SCENES_EPOCHS, options.lr) + MIRRORED
 
 
 def run(spark: SparkSession, name: str, cell: str, options: argparse.Namespace) -> None:
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument(
         "--epochs", type=int, help=f"default: the task's; {SCENES_EPOCHS} for the shelves, which are many"
     )
+    parser.add_argument("--side", type=int, default=320, help="pixels of the pictures' sides in the network")
     parser.add_argument("--lr", type=float, help="learning rate; default: the task's")
     parser.add_argument("--scenes", type=int, default=SCENES, help="shelves to learn from")
     parser.add_argument("--tilt", type=float, help="degrees that products lean; default: as shelf_scenes has them")
