@@ -57,17 +57,30 @@ def plural(kind: str) -> str:
 
 def package_of(entry: EntryPoint) -> str:
     """Return the name of the distribution that declares the entry point."""
-    return entry.dist.name if entry.dist is not None else entry.value.partition(".")[0]
+    return _name_of(entry.dist) if entry.dist is not None else entry.value.partition(".")[0]
+
+
+# Each look at a distribution's name or needs would parse its METADATA anew, milliseconds for every plugin at every name
+# that is looked up. All entry points are read at once, so that those of one package share its distribution.
+@cache
+def _all_entries() -> Any:  # EntryPoints; in Python 3.11 something with the same `select` and `groups`
+    return entry_points()
 
 
 @cache
 def _entries(group: str) -> tuple[EntryPoint, ...]:
-    return tuple(sorted(entry_points(group=group), key=lambda e: e.name))
+    return tuple(sorted(_all_entries().select(group=group), key=lambda e: e.name))
+
+
+@cache
+def _name_of(dist: Distribution) -> str:
+    return dist.name
 
 
 def refresh() -> None:
     """Forget what was read, so that a package installed since then is seen."""
-    _entries.cache_clear()
+    for known in (_all_entries, _entries, _name_of, _our_versions):
+        known.cache_clear()
 
 
 def claims(kind: str) -> list[Claim]:
@@ -179,6 +192,7 @@ def _import(who: str, entry: EntryPoint) -> Any:
     return found
 
 
+@cache
 def _our_versions(dist: Distribution | None) -> list[str]:
     """Return what a distribution requires of sparknn-magic, as its metadata has it."""
     from packaging.requirements import Requirement
@@ -235,8 +249,8 @@ def load_claims(wanted: Iterable[tuple[str, Claim]]) -> tuple[list[Item], list[F
 
 def _strange_groups() -> list[Failure]:
     """Return the entry points of groups that nobody reads: sparknn.architecture, say, without its s."""
-    groups = [g for g in entry_points().groups if g.startswith("sparknn.") and g not in GROUPS.values()]
-    strange = [entry for group in groups for entry in entry_points(group=group)]
+    groups = [g for g in _all_entries().groups if g.startswith("sparknn.") and g not in GROUPS.values()]
+    strange = [entry for group in groups for entry in _entries(group)]
     return [
         Failure(
             "plugin",

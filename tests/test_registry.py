@@ -202,3 +202,20 @@ def test_the_licence_is_the_items_or_its_packages(package):
     )
     assert registry.licence(registry.get("loss", "x")) == "MIT"
     assert registry.licence(registry.get("loss", "cross_entropy")) == "Apache-2.0"
+
+
+def test_a_name_that_is_looked_up_again_reads_no_file(run_script):
+    done = run_script("""
+        import sys
+        from sparknn_magic import registry
+
+        def look():
+            registry.get("architecture", "mlp")
+            return registry.names("loss")
+
+        first, opened = look(), []
+        sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
+        assert look() == first
+        print("read:", opened)
+    """)
+    assert done.stdout == "read: []\n"
