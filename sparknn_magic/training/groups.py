@@ -18,7 +18,7 @@ def parameter_groups(
     """Return torch's parameter groups of a network; what learns only `later` is in groups of its own.
 
     Biases and normalization scales are not decayed (He et al. 2019, Bag of Tricks, sec. 3.1). `hidden` marks the
-    matrices and kernels between the first and the last layer, which some optimizers treat in a way of their own;
+    matrices and kernels between the first and the last layers, which some optimizers treat in a way of their own;
     `sparse` the tables whose gradients have the batch's rows alone. With `layer_decay` there is `scale`, by which
     `base_rates` multiplies a group's learning rate.
     Raises: SpecError as `layer_scales` does.
@@ -77,9 +77,10 @@ def base_rates(optimizer: torch.optim.Optimizer, layer_decay: float | None = Non
 
 
 def _hidden(body: nn.Module) -> set[int]:
-    """Return the ids of the weights that map one hidden layer to the next."""
+    """Return the ids of the weights that map one hidden layer to the next: those in `heads` give outputs."""
     layers = [w for m in body.modules() if isinstance(w := getattr(m, "weight", None), nn.Parameter) and w.ndim >= 2]
     outer = {id(w) for w in (*layers[:1], *layers[-1:])}
+    outer |= {id(w) for name in getattr(body, "heads", ()) for w in body.get_submodule(name).parameters()}
     tables = {id(m.weight) for m in body.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
     # A row or a column alone (a position, a scale of each channel) maps nothing.
     wide = [p for p in body.parameters() if p.ndim >= 2 and 1 < len(p) < p.numel()]

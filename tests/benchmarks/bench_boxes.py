@@ -32,14 +32,13 @@ MIRRORED = "augment: [random_horizontal_flip]\n"
 SCENES, TEST_SCENES, SCENES_EPOCHS = 4000, 200, 12
 
 
-def cell_of(name: str, side: int, epochs: int | None, rate: float | None) -> str:
-    """Return the cell of these views with pictures of this side, so many epochs and this learning rate.
+def cell_of(name: str, side: int, epochs: int | None, optimizer: str | None) -> str:
+    """Return the cell of these views with pictures of this side, so many epochs and this optimizer.
 
     None: the task's own.
     """
     more = "" if epochs is None else f", epochs: {epochs}"
-    # A cell that names the optimizer has nothing of the task's: the decay is to stay.
-    more += "" if rate is None else f", optimizer: {{adamw: {{lr: {rate}, weight_decay: 0.05}}}}"
+    more += "" if optimizer is None else f", optimizer: {optimizer}"
     return CELL.replace("NAME", name).replace("SIDE", str(side)).replace("workers: 2", f"workers: 2{more}")
 
 
@@ -48,7 +47,7 @@ def photos(spark: SparkSession, options: argparse.Namespace) -> str:
     for split in ("train", "test"):
         rows = spark.read.parquet(str(options.data.absolute() / f"{split}.parquet"))
         rows.createOrReplaceTempView(f"photos_{split}")
-    return cell_of("photos", options.side, options.epochs, options.lr)
+    return cell_of("photos", options.side, options.epochs, options.optimizer)
 
 
 def shelves(spark: SparkSession, options: argparse.Namespace) -> str:
@@ -57,7 +56,7 @@ def shelves(spark: SparkSession, options: argparse.Namespace) -> str:
     for split, rows in (("train", options.scenes), ("test", TEST_SCENES)):
         scenes = sparknn_magic.shelf_scenes(spark, rows, split=split, **stand).persist()
         scenes.createOrReplaceTempView(f"shelves_{split}")
-    return cell_of("shelves", options.side, options.epochs or SCENES_EPOCHS, options.lr) + MIRRORED
+    return cell_of("shelves", options.side, options.epochs or SCENES_EPOCHS, options.optimizer) + MIRRORED
 
 
 def run(spark: SparkSession, name: str, cell: str, options: argparse.Namespace) -> None:
@@ -93,7 +92,9 @@ def main() -> None:
         "--epochs", type=int, help=f"default: the task's; {SCENES_EPOCHS} for the shelves, which are many"
     )
     parser.add_argument("--side", type=int, default=320, help="pixels of the pictures' sides in the network")
-    parser.add_argument("--lr", type=float, help="learning rate; default: the task's")
+    parser.add_argument(
+        "--optimizer", help="as in a cell: '{adamw: {lr: 2e-3, weight_decay: 0.05}}'; default: the task's"
+    )
     parser.add_argument("--scenes", type=int, default=SCENES, help="shelves to learn from")
     parser.add_argument("--tilt", type=float, help="degrees that products lean; default: as shelf_scenes has them")
     parser.add_argument("--hidden", type=float, help="share of a product that others may hide; likewise")

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from sparknn_magic import registry
 from sparknn_magic.errors import BundleError, SpecError
-from sparknn_magic.plugin import Part
+from sparknn_magic.plugin import DetectionInputs, Part
 from sparknn_magic.training import freezing, pretrained
 from sparknn_magic.training.groups import parameter_groups
 from sparknn_magic.training.job import AUTO, VALIDATION, Pretrained
@@ -300,6 +301,14 @@ def test_groups_mark_the_hidden_matrices_and_decay_no_vectors():
     assert [group["hidden"] for group in groups] == [True, False, False]
     assert [group.get("weight_decay") for group in groups] == [None, None, 0.0]
     assert sum(len(s) for s in shapes) == len(list(network.parameters()))
+
+
+def test_groups_mark_no_layer_that_gives_outputs():
+    centernet = registry.get("architecture", "centernet").build(DetectionInputs(3, 64, 64), 5, width=8, channels=8)
+    outer = {id(p): name for name, p in centernet.named_parameters() if name in ("heat.3.weight", "sides.3.weight")}
+    assert len(outer) == 2
+    for group in parameter_groups(centernet):
+        assert not group["hidden"] or not outer.keys() & {id(p) for p in group["params"]}
 
 
 def test_groups_mark_what_has_sparse_gradients():
