@@ -4,10 +4,11 @@ Listing reads package metadata and imports nothing; `get` imports the one asked 
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import FunctionType
 from typing import Any
@@ -61,26 +62,37 @@ def package_of(entry: EntryPoint) -> str:
 
 
 # Each look at a distribution's name or needs would parse its METADATA anew, milliseconds for every plugin at every name
-# that is looked up. All entry points are read at once, so that those of one package share its distribution.
-@cache
-def _all_entries() -> Any:  # EntryPoints; in Python 3.11 something with the same `select` and `groups`
+# that is looked up. All entry points are read at once, so that those of one package share its distribution; they are
+# read again where a folder has changed, as one does when a package is installed in a running notebook.
+def _folders() -> tuple[tuple[str, int], ...]:
+    """Return the places where packages are looked for, and when each one's list of files changed last."""
+    return tuple((place, _changed(place or os.curdir)) for place in sys.path)
+
+
+def _changed(place: str) -> int:
+    try:
+        return os.stat(place).st_mtime_ns
+    except OSError:  # a place that is not there, as Python's own list has some
+        return 0
+
+
+@lru_cache(maxsize=1)
+def _all_entries(folders: tuple[tuple[str, int], ...]) -> Any:  # EntryPoints; in Python 3.11 something like it
     return entry_points()
 
 
-@cache
+@lru_cache(maxsize=2 * len(GROUPS))
+def _sorted_entries(group: str, folders: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    return tuple(sorted(_all_entries(folders).select(group=group), key=lambda e: e.name))
+
+
 def _entries(group: str) -> tuple[EntryPoint, ...]:
-    return tuple(sorted(_all_entries().select(group=group), key=lambda e: e.name))
+    return _sorted_entries(group, _folders())
 
 
 @cache
 def _name_of(dist: Distribution) -> str:
     return dist.name
-
-
-def refresh() -> None:
-    """Forget what was read, so that a package installed since then is seen."""
-    for known in (_all_entries, _entries, _name_of, _our_versions):
-        known.cache_clear()
 
 
 def claims(kind: str) -> list[Claim]:
@@ -249,7 +261,7 @@ def load_claims(wanted: Iterable[tuple[str, Claim]]) -> tuple[list[Item], list[F
 
 def _strange_groups() -> list[Failure]:
     """Return the entry points of groups that nobody reads: sparknn.architecture, say, without its s."""
-    groups = [g for g in _all_entries().groups if g.startswith("sparknn.") and g not in GROUPS.values()]
+    groups = [g for g in _all_entries(_folders()).groups if g.startswith("sparknn.") and g not in GROUPS.values()]
     strange = [entry for group in groups for entry in _entries(group)]
     return [
         Failure(

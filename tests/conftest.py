@@ -69,8 +69,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     Its name begins with `strange_`.
     """
-    from sparknn_magic import registry
-
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def install(name: str, points: str, text: str, facts: str = "") -> None:
@@ -79,11 +77,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{facts}")
         (info / "entry_points.txt").write_text(textwrap.dedent(points))
-        registry.refresh()
 
     yield install
     monkeypatch.undo()
-    registry.refresh()
     for module in [m for m in sys.modules if m.startswith("strange_")]:
         del sys.modules[module]
 

@@ -1,5 +1,7 @@
 """Plugins are found by their entry points: listed without an import, loaded one by one, harmless when they fail."""
 
+import shutil
+
 import pytest
 
 from sparknn_magic import registry
@@ -202,6 +204,17 @@ def test_the_licence_is_the_items_or_its_packages(package):
     )
     assert registry.licence(registry.get("loss", "x")) == "MIT"
     assert registry.licence(registry.get("loss", "cross_entropy")) == "Apache-2.0"
+
+
+def test_a_package_that_is_installed_meanwhile_is_seen_and_one_that_is_removed_is_not(package, tmp_path):
+    package("strange_eleven", "[sparknn.losses]\nfirst = strange_eleven:build\n", LOSS.format(words="'first'"))
+    assert registry.get("loss", "first").name == "first"
+    with pytest.raises(UnknownName, match="no loss named 'second'"):
+        registry.get("loss", "second")
+    package("strange_twelve", "[sparknn.losses]\nsecond = strange_twelve:build\n", LOSS.format(words="'second'"))
+    assert registry.get("loss", "second").name == "second"
+    shutil.rmtree(tmp_path / "strange_eleven-1.0.dist-info")
+    assert "first" not in registry.names("loss")
 
 
 def test_a_name_that_is_looked_up_again_reads_no_file(run_script):
