@@ -16,6 +16,11 @@ from sparknn_magic.training.job import TrainJob
 from sparknn_magic.training.tokens import of_each_token
 
 
+def exact(x: Tensor) -> torch.autocast:
+    """Return a region in which x is computed with as float32 although the network is not: places are exact."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 class Front(nn.Module):
     """What turns a batch's fields into the architecture's own arguments; it has no weights."""
 
@@ -68,7 +73,8 @@ class Pixels(Front):
         """Return the one argument of an image architecture."""
         x_BCHW = images_BHWC.permute(0, 3, 1, 2).float() / 255.0
         if self.training:
-            x_BCHW = self.augmented(x_BCHW)
+            with exact(x_BCHW):
+                x_BCHW = self.augmented(x_BCHW)
         return ((x_BCHW - self.mean) / self.std,)
 
 

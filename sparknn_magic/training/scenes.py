@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sparknn_magic.training.network import Pixels
+from sparknn_magic.training.network import Pixels, exact
 
 NUMBERS = 5  # of a box: class, x1, y1, x2, y2
 NONE = -1.0  # the class of what is no box, but fills up a shorter row
@@ -31,7 +31,8 @@ class Scenes(Pixels):
         most = flat_BM.shape[1] // NUMBERS  # a batch without numbers comes with one that fills it up
         boxes_BM5 = flat_BM[:, : NUMBERS * most].reshape(len(flat_BM), most, NUMBERS)
         if self.training:
-            x_BCHW, boxes_BM5 = self.changed(x_BCHW, boxes_BM5)
+            with exact(x_BCHW):  # bfloat16 would put boxes pixels beside their things
+                x_BCHW, boxes_BM5 = self.changed(x_BCHW, boxes_BM5)
         self.target = boxes_BM5
         x_BCHW = (x_BCHW - self.mean) / self.std
         return x_BCHW.contiguous(memory_format=torch.channels_last), boxes_BM5

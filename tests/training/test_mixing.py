@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparknn_magic import registry
 from sparknn_magic.errors import TrainError
 from sparknn_magic.plugin import Part
 from sparknn_magic.training.job import Field, TrainRows
@@ -37,6 +38,18 @@ def pixels(*steps, real=None):
     front = Pixels(mean=(0.0,), std=(1.0,))
     front.augment, front.real = steps, real
     return front
+
+
+@pytest.mark.parametrize("name", ["random_affine", "random_rotation", "random_resized_crop", "color_jitter", "cutmix"])
+def test_pictures_change_alike_whatever_the_network_computes_in(name):
+    front = pixels(registry.get("augmentation", name).build()).train()
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 64, 48, 3)).astype(np.uint8))
+    found = []
+    for enabled in (False, True):
+        torch.manual_seed(4)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found.append(front(images)[0])
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("steps", [[mixup(alpha=1.0)], [cutmix()], [mixup(alpha=0.5), cutmix()], [cutmix(), mixup()]])

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from sparknn_magic import registry
 from sparknn_magic.plugin import DetectionInputs, Part, Target
 from sparknn_magic.training.job import TRAIN, VALIDATION, TrainJob, scene_rows
 from sparknn_magic.training.picture_ap import PictureAp50, average_precision, keep_apart, overlap
@@ -102,6 +103,23 @@ def test_places_without_a_box_in_any_picture_are_left_out():
     boxes[0, 1], boxes[0, 3], boxes[1, 2] = 1.0, 3.0, 2.0
     assert packed(boxes)[..., 0].tolist() == [[1, 3], [2, -1]]
     assert packed(boxes[:, :1]).shape == (2, 0, 5)
+
+
+@pytest.mark.parametrize("name", ["scale_jitter", "random_affine", "random_rotation", "random_resized_crop", "mixup"])
+def test_pictures_and_boxes_move_alike_whatever_the_network_computes_in(name):
+    """bfloat16 has eight bits: a place beyond 256 pixels would be wrong by one, and the boxes beside their things."""
+    draw = np.random.default_rng(0)
+    images = torch.from_numpy(draw.integers(0, 256, (2, 320, 300, 3)).astype(np.uint8))
+    boxes = torch.tensor([[0.0, 201, 203, 259, 301], [1.0, 31, 150, 290, 311]])
+    front = Scenes(mean=(0.5,) * 3, std=(0.25,) * 3).train()
+    front.augment = (registry.get("augmentation", name).build(),)
+    found = []
+    for enabled in (False, True):
+        torch.manual_seed(4)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found.append(front(images, boxes))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
 
 
 class Fixed:

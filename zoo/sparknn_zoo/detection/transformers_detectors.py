@@ -180,7 +180,7 @@ class TransformersDetector(nn.Module):
 
     def detections(self, raw: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return boxes float32[B, Q, 4], x1, y1, x2, y2 in pixels of the input, and scores float32[B, Q, K]."""
-        logits, boxes = raw["logits"], raw["pred_boxes"]
+        logits, boxes = raw["logits"].float(), raw["pred_boxes"].float()
         if self.training and raw.get("denoising_meta_values") is not None:
             queries = raw["denoising_meta_values"]["dn_num_split"][1]
             logits, boxes = logits[:, -queries:], boxes[:, -queries:]
