@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from sparknn_magic.run import Checked
+    from sparknn_magic.spec.training import TrainSpec
 
 CACHE_SHARE = 0.25  # of a machine's memory for one rank's rows
 
@@ -56,7 +57,7 @@ def check_export(experiment: Experiment, task: Task) -> None:
 def check_figure(experiment: Experiment, task: Task) -> None:
     """Raise SpecError where early stopping is to watch a figure that the task does not report."""
     stopping, known = experiment.train.early_stopping, ["validation_loss", f"validation_{task.figure}"]
-    if stopping is not None and stopping.metric not in known:
+    if stopping is not None and stopping.metric is not None and stopping.metric not in known:
         raise experiment.error(
             ("train", "early_stopping", "metric"),
             f"there is no figure '{stopping.metric}' to watch.{did_you_mean(stopping.metric, known)}",
@@ -187,6 +188,11 @@ def untrained(network: Any, part: Part, files: Older | None) -> Fitted:
     )
 
 
+def watched(train: "TrainSpec", task: Task) -> str:
+    """Return the figure of an epoch that decides which one is exported, and when training stops early."""
+    return (train.early_stopping.metric if train.early_stopping else None) or task.watch
+
+
 def train_job(
     checked: "Checked", prepared: Any, older: Older | None, runs: Path, architecture: Part | None = None
 ) -> TrainJob:
@@ -194,8 +200,7 @@ def train_job(
     from sparknn_magic.cluster import task_cpus
 
     resolved, train, task = checked.resolved, checked.experiment.train, checked.task
-    stopping = train.early_stopping
-    watch = stopping.metric if stopping else task.watch
+    stopping, watch = train.early_stopping, watched(train, task)
     job = TrainJob(
         attempt=uuid.uuid4().hex,
         folder="",

@@ -27,7 +27,7 @@ def detection_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     found = [
         ("mAP at IoU 0.5", figure(metrics["map50"]), "mean of the classes' average precision"),
         ("mAP", figure(metrics["map"]), "the same, mean over IoU 0.5 to 0.95"),
-        ("mAP at IoU 0.75", figure(metrics["map75"]), "of boxes that lie well"),
+        ("mAP at IoU 0.75", figure(metrics["map75"]), "where boxes have to lie closer"),
     ]
     for size, note in SIZES:
         found.append((f"mAP, {size} boxes", figure(metrics[f"map_{size}"]), note))

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr, ValidationError
 
+from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError, SpecError, did_you_mean
 from sparknn_magic.spec import overrides as override_words
 from sparknn_magic.spec.defaults import with_defaults
@@ -187,7 +188,14 @@ def _first(error: ValidationError, value: Any, marks: Marks) -> SparkNNError:
         return problem.missing, mark.line or 0, mark.column or 0
 
     first = min(found, key=place)
-    return marks.error(first.path, first.message + more(found, error), hint=first.hint, key=first.key)
+    hint = first.hint
+    if first.missing and "model" not in value and isinstance(value.get("task"), str):
+        try:
+            task = registry.get("task", value["task"]).name
+        except SparkNNError as unknown:  # a misspelt task goes before the architecture that is missing
+            return marks.error(("task",), unknown.message, hint=unknown.hint, kind=type(unknown))
+        hint = f"`%sparknn zoo {task}` lists the architectures of this task."
+    return marks.error(first.path, first.message + more(found, error), hint=hint, key=first.key)
 
 
 def _check_name(name: Any, marks: Marks) -> None:

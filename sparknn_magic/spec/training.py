@@ -12,12 +12,13 @@ _TIME = re.compile(r"(?:([0-9]*\.?[0-9]+)h)?(?:([0-9]*\.?[0-9]+)m(?:in)?)?(?:([0
 
 
 class EarlyStopping(Spec):
-    """Stop when the validation rows have seen no improvement for some epochs."""
+    """Stop when the validation rows have seen no improvement for some epochs; the best epoch is the one exported."""
 
     patience: PositiveInt = Field(default=3, description="epochs without improvement before training stops")
-    metric: Text = Field(
-        default="validation_loss",
-        description="what must improve: validation_loss, or the task's own figure such as validation_accuracy",
+    metric: Text | None = Field(
+        default=None,
+        description="what must improve: validation_loss, or the task's own figure such as validation_accuracy; the "
+        "one that chooses the epoch without early stopping, where it is not given",
     )
 
 

@@ -29,7 +29,7 @@ train: {workers: 2, seed: SEED}
 """
 # Scenes are many and all alike: fewer passes, and no need to make others of them.
 MIRRORED = "augment: [random_horizontal_flip]\n"
-SCENES, TEST_SCENES, SCENES_EPOCHS = 4000, 200, 12
+SCENES, TEST_SCENES, SCENES_EPOCHS = 4000, 1000, 12
 
 
 def cell_of(name: str, side: int, epochs: int | None, optimizer: str | None) -> str:
@@ -86,7 +86,7 @@ def main() -> None:
     """Print a line for each data set and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with train.parquet and test.parquet")
-    parser.add_argument("--only", choices=("photos", "shelves"))
+    parser.add_argument("--only", choices=("photos", "shelves"), help="without --data and --only nothing is run")
     parser.add_argument("--model", default="centernet")
     parser.add_argument(
         "--epochs", type=int, help=f"default: the task's; {SCENES_EPOCHS} for the shelves, which are many"
@@ -100,6 +100,11 @@ def main() -> None:
     parser.add_argument("--hidden", type=float, help="share of a product that others may hide; likewise")
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
+    if options.data is None and options.only is None:
+        print("boxes are learnt in whole trainings: --data FOLDER, --only shelves")
+        return
+    if options.data is None and options.only == "photos":
+        parser.error("--only photos needs --data")
     spark = local_session(2)
     if options.data is not None and options.only != "shelves":
         run(spark, "photos", photos(spark, options), options)

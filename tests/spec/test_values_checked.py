@@ -2,14 +2,14 @@
 
 import pytest
 
-from sparknn_magic.errors import SpecError
+from sparknn_magic.errors import SparkNNError
 from sparknn_magic.spec import Experiment
 
 HEAD = "task: image-classification\ndata:\n  train: products\nmodel: resnet18\n"
 
 
 def message(text: str) -> str:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SparkNNError) as caught:
         Experiment.parse(text)
     return str(caught.value)
 
@@ -178,8 +178,22 @@ def test_wrong_data_is_answered_at_its_place(data, words):
 
 
 def test_a_missing_section_is_named_with_an_example():
-    assert message("task: t\ndata: {train: a}\n") == (
-        "line 1, column 1: the key 'model' is missing.\nFor example: `model: resnet18`."
+    assert message("task: object-detection\nmodel: centernet\n") == ("line 1, column 1: the key 'data' is missing.")
+    assert message("data: {train: a}\nmodel: resnet18\n") == (
+        "line 1, column 1: the key 'task' is missing.\nFor example: `task: image-classification`."
+    )
+
+
+def test_a_missing_architecture_is_named_with_where_those_of_the_task_are_listed():
+    assert message("task: object-detection\ndata: {train: a}\n") == (
+        "line 1, column 1: the key 'model' is missing.\n"
+        "`%sparknn zoo object-detection` lists the architectures of this task."
+    )
+
+
+def test_a_misspelt_task_is_told_before_what_is_missing():
+    assert message("task: object-detektion\ndata: {train: a}\n").startswith(
+        "line 1, column 7: there is no task named 'object-detektion'. Did you mean 'object-detection'?\n"
     )
 
 
@@ -211,6 +225,6 @@ def test_short_forms_mean_the_long_ones():
     data = Experiment.parse("task: t\nmodel: m\ndata: {train: a, key: id, shape: [28, 28], validation: 0.2}\n").data
     assert (data.key, data.shape, data.validation.share) == (("id",), (28, 28, 1), 0.2)
     train = Experiment.parse(HEAD + "train: {early_stopping: 5}\n").train
-    assert (train.early_stopping.patience, train.early_stopping.metric) == (5, "validation_loss")
+    assert (train.early_stopping.patience, train.early_stopping.metric) == (5, None)
     test = Experiment.parse("task: t\nmodel: m\ndata: {train: a, test: {column: fold, is: 3}}\n").data.test
     assert (test.column, test.equals) == ("fold", 3)

@@ -10,6 +10,8 @@ from torch import nn
 from sparknn_magic import registry
 from sparknn_magic.errors import BundleError, SpecError
 from sparknn_magic.plugin import DetectionInputs, Part
+from sparknn_magic.spec import Experiment
+from sparknn_magic.start import watched
 from sparknn_magic.training import freezing, pretrained
 from sparknn_magic.training.groups import parameter_groups
 from sparknn_magic.training.job import AUTO, VALIDATION, Pretrained
@@ -315,3 +317,17 @@ def test_groups_mark_what_has_sparse_gradients():
     network = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Linear(4, 3))
     found = {tuple(group["params"][0].shape): group["sparse"] for group in parameter_groups(network)}
     assert found == {(5, 4): True, (3, 4): False, (3,): False}
+
+
+@pytest.mark.parametrize(
+    ("task", "stopping", "figure"),
+    [
+        ("object-detection", "3", "validation_picture_ap50"),
+        ("object-detection", "{metric: validation_loss}", "validation_loss"),
+        ("image-classification", "{patience: 5}", "validation_accuracy"),
+        ("text-classification", "3", "validation_loss"),
+    ],
+)
+def test_early_stopping_watches_the_figure_that_chooses_the_epoch(task, stopping, figure):
+    cell = f"task: {task}\nmodel: m\ndata: {{train: t}}\ntrain: {{early_stopping: {stopping}}}\n"
+    assert watched(Experiment.parse(cell).train, registry.get("task", task).build()) == figure
