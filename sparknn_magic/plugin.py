@@ -44,6 +44,7 @@ x2, y2 in pixels of the network's input; B pictures, M true boxes, Q candidates,
 * `detections(raw)` -> boxes float32[B, Q, 4], scores float32[B, Q, K] in 0..1.
 * `nms`: the IoU above which, within a class, the lower score is left out; None where the network needs none.
 * `heads`, where it is there: the names of the layers that start anew with other classes than a pretrained model's;
+  `last_layers`, where it is there: the names of the others that give outputs, which are no `hidden` weights;
   `bfloat16_on_cpu`, where it is true: `precision: auto` is that on processors that compute in it; `pixels`, where it
   is not None: the mean and deviation of each channel that its pictures are normalized by, in place of the rows' own.
 

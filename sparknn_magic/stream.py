@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming import StreamingQuery
 
 FILES = ("parquet", "orc", "json", "csv", "text", "avro")  # formats of Spark's file sink
+_started: dict[str, "Stream"] = {}  # by checkpoint: the last one of this process
 _TABLE = re.compile(r"(?:`[^`]+`|[A-Za-z_]\w*)(?:\.(?:`[^`]+`|[A-Za-z_]\w*)){0,2}")
 
 
@@ -123,12 +124,9 @@ def start(
 
     spark = scored.sparkSession
     name = f"{model}_into_{into}"
-    if any(query.name == name for query in spark.streams.active):
-        raise SpecError(
-            f"the stream {name} is running already.",
-            hint="Stop it first: [q.stop() for q in spark.streams.active if q.name == ...], or the variable's stop().",
-        )
+    checkpoint = _absolute(checkpoint) if checkpoint else None
     place = _folder_place(into, checkpoint) if "/" in into else _table_place(spark, into, checkpoint, runs)
+    _check_running(spark, name, place)
     _check_log(spark, place)
     writer = scored.writeStream.queryName(name).outputMode("append").option("checkpointLocation", place.checkpoint)
     if once:
@@ -138,14 +136,21 @@ def start(
     if place.folder and place.new:
         writer = writer.option("path", place.folder)
     try:
-        return Stream(writer.start() if place.table is None else writer.toTable(place.table), name, place)
+        query = writer.start() if place.table is None else writer.toTable(place.table)
     except SPARK_ERRORS as error:
         raise SpecError(f"the stream does not start: {spark_cause(error)}") from error
+    _started[place.checkpoint] = stream = Stream(query, name, place)
+    return stream
 
 
 def _folder_place(into: str, checkpoint: str | None) -> Place:
-    folder = into if "://" in into else str(Path(into).expanduser().absolute())
+    folder = _absolute(into)
     return Place(checkpoint or f"{folder}/_checkpoint", folder=folder, format="parquet")
+
+
+def _absolute(path: str) -> str:
+    """Return a path in one spelling, so that a folder has one name."""
+    return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
 def _table_place(spark: "SparkSession", table: str, checkpoint: str | None, runs: str | Path | None) -> Place:
@@ -194,14 +199,51 @@ def _begun(spark: "SparkSession", checkpoint: str) -> bool:
     return _exists(spark, checkpoint, "metadata")
 
 
-def _check_log(spark: "SparkSession", place: Place) -> None:
-    """Raise SpecError where the folder was written from another checkpoint."""
-    if place.folder is None or place.format not in FILES or _begun(spark, place.checkpoint):
+def _check_running(spark: "SparkSession", name: str, place: Place) -> None:
+    """Raise SpecError where a query of this name or from this checkpoint runs: Spark would stop it without a word."""
+    other = _started.get(place.checkpoint)
+    if other is not None and _is_active(other):
+        name = other.name
+    elif all(query.name != name for query in spark.streams.active):
         return
-    if _exists(spark, place.folder, "_spark_metadata/*"):
+    raise SpecError(
+        f"the stream {name} is running already.",
+        hint="Stop it first: [q.stop() for q in spark.streams.active if q.name == ...], or the variable's stop().",
+    )
+
+
+def _is_active(stream: Stream) -> bool:
+    from sparknn_magic.data.sources import SPARK_ERRORS
+
+    try:
+        return bool(stream.query.isActive)
+    except (*SPARK_ERRORS, ValueError):  # its session has ended, and it with it; gRPC's own word is a ValueError
+        return False
+
+
+def _check_log(spark: "SparkSession", place: Place) -> None:
+    """Raise SpecError where the folder's rows and the checkpoint do not belong together.
+
+    Of a folder that a stream has written, Spark reads what the stream's log lists and nothing else.
+    """
+    if place.folder is None or place.format not in FILES:
+        return
+    logged = _exists(spark, place.folder, "_spark_metadata/*")
+    if _begun(spark, place.checkpoint):
+        if not logged and _exists(spark, place.checkpoint, "commits/*"):
+            raise SpecError(
+                f"the checkpoint {place.checkpoint} says that rows are written which {place.folder} has not.",
+                hint="Give the folder that it was made for, or another checkpoint to score all rows again.",
+            )
+    elif logged:
         raise SpecError(
             f"{place.folder} has the rows of a stream with another checkpoint: Spark would leave out the first ones.",
             hint="Give that checkpoint, or another table or folder.",
+        )
+    elif _exists(spark, place.folder, "[^_.]*"):
+        raise SpecError(
+            f"{place.folder} has rows that no stream has written: Spark would not show them any more.",
+            hint="Give another table or folder.",
         )
 
 

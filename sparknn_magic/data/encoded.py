@@ -30,6 +30,7 @@ _DAMAGED = (
     struct.error,
     zlib.error,
 )
+_PNG_TURNED = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")  # where Pillow finds an orientation
 _TOO_LARGE = f"larger than {MAX_PIXELS // 1_000_000} megapixels"
 _ORIENTATIONS = {  # EXIF 2.32, tag 0x0112
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -83,12 +84,14 @@ def plain(image: Image.Image) -> Image.Image:
 def header(data: bytes | memoryview) -> tuple[int, int, int]:
     """Return (height, width, channels) of the upright picture without decoding it: 1 channel for grey, else 3.
 
-    Raises: UnreadableError. What is behind the header may still be damaged.
+    Only a PNG that tells how it is turned may be decoded. Raises: UnreadableError. What is behind the header may still
+    be damaged.
     """
     image = _open(data)
     height, width = image.height, image.width
-    # A PNG's orientation may stand behind its pixels; there alone it is not looked at.
-    if image.format != "PNG" and _orientation(image) >= 5:
+    # A PNG's orientation may stand behind its pixels, which Pillow decodes to get there: only where there may be one.
+    turned = image.format != "PNG" or any(mark in bytes(data) for mark in _PNG_TURNED)
+    if turned and _orientation(image) >= 5:
         height, width = width, height
     return height, width, 1 if image.mode in ("1", "L") or image.mode.startswith("I") else 3
 

@@ -18,6 +18,8 @@ from sparknn_magic.spec.models import BOX_KINDS, Source
 
 FOLDER_COLUMNS = ["path", "image", "label"]  # of `read_image_folder`
 BOX_COLUMNS = ["image", "boxes", "labels", "key"]  # of `data.boxes.formats`
+# Spark passes over a file that is a week older than the newest one it has seen, without a word; a copied one may be.
+ANY_AGE = {"maxFileAge": "36500d"}
 FILE_COLUMNS = "path string, modificationTime timestamp, length bigint, content binary"  # of Spark's binaryFile
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "gif")
 SPARK_ERRORS = (PySparkException, Py4JError)  # a classic session passes some of Java's errors on as py4j gives them
@@ -230,7 +232,7 @@ def root_of(path: str) -> str:
 
 def read_files(spark: SparkSession, names: str, *, stream: bool = False) -> Any:
     """Return a reader of whole files; that of a stream must be told the columns."""
-    reader = spark.readStream.schema(FILE_COLUMNS) if stream else spark.read
+    reader = spark.readStream.schema(FILE_COLUMNS).options(**ANY_AGE) if stream else spark.read
     return reader.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", names)
 
 

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparknn_magic.causes import spark_cause
 from sparknn_magic.data.sources import (
+    ANY_AGE,
     SPARK_ERRORS,
     Fail,
     kind_of,
@@ -54,7 +55,7 @@ def _folder(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
         raise fail(f"'{text}' is a file, and a stream is read of a folder.")
     kind = source.format if source.format != "auto" else _kind(spark, where, local, here, fail, text)
     if kind == "parquet":
-        return spark.readStream.schema(spark.read.parquet(where).schema).parquet(where)
+        return spark.readStream.schema(spark.read.parquet(where).schema).options(**ANY_AGE).parquet(where)
     return read_image_folder(spark, where, stream=True)
 
 

@@ -30,7 +30,7 @@ class Found:
 def detection_writer(*, classes: Sequence[str]) -> "DetectionWriter":
     """Return a writer of struct<objects, error>, one for each row.
 
-    `classes` are those of the model's labels, in their order. Boxes are in pixels of the picture as it came, the steps
+    `classes` are those of the model's labels, in their order. Boxes are in pixels of the upright picture, the steps
     undone, and cut at its edges; one that has then no area (in the bars of a letterbox, say) is left out. Where the
     model's function is given a least score, objects below it are left out. Rows that were not scored have null objects.
     """

@@ -1,10 +1,9 @@
 """The files of a function on the machine that runs it: brought by Spark, or inside the function. Runs on executors."""
 
-import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from sparknn_magic.errors import InferenceError
@@ -22,22 +21,20 @@ def arrived(path: str) -> str:
 
 
 def unpacked(digest: str, files: Mapping[str, bytes]) -> str:
-    """Return the path of `model.onnx` in a folder with these files; written once for each Python worker."""
-    if digest not in _folders():
-        _folders()[digest] = folder = tempfile.mkdtemp(prefix="sparknn-model-")
+    """Return the path of `model.onnx` in a folder with these files; written once for all workers of an executor.
+
+    It lies below the executor's own folder, which Spark removes: a Python worker is ended without a chance to.
+    """
+    root = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]
+    folder = Path(root, f"sparknn-model-{digest}")
+    if not folder.exists():
+        part = Path(tempfile.mkdtemp(prefix="sparknn-model-", dir=root))
         for name, data in files.items():
-            Path(folder, name).write_bytes(data)
-    return str(Path(_folders()[digest], "model.onnx"))
-
-
-@cache
-def _folders() -> dict[str, str]:
-    """Return the folders that were made, by digest; they go when the worker ends."""
-    made: dict[str, str] = {}
-
-    def remove() -> None:
-        for folder in made.values():
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return made
+            (part / name).write_bytes(data)
+        try:
+            part.rename(folder)  # it is there whole or not at all
+        except OSError:
+            shutil.rmtree(part)
+            if not folder.exists():
+                raise
+    return str(folder / "model.onnx")

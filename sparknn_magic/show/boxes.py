@@ -56,10 +56,11 @@ def scene_svg(scene: Scene, score: float, colours: dict[str, str]) -> Markup:
     scale = SIDE / max(height, across)
     page = (across * scale, height * scale)
     drawn = [_rect(box, scale, colours[box.label], dashed=True) for box in scene.true]
-    drawn += [_rect(box, scale, colours[box.label], dashed=False) for box in shown]
+    drawn += [_rect(box, scale, colours[box.label], dashed=False) for box in shown[:MOST_BOXES]]
     names = [(box, f"missed {_name(box)}") for n, box in enumerate(scene.true) if n not in hit]
     names += [
-        (b, f"{'' if at is not None else '✗ '}{_name(b)} {_score(b)}") for b, at in zip(shown, found, strict=True)
+        (b, f"{'' if at is not None else '✗ '}{_name(b)} {_score(b)}")
+        for b, at in zip(shown[:MOST_BOXES], found[:MOST_BOXES], strict=True)
     ]
     drawn += [_label(box, text, scale, colours[box.label], page) for box, text in names]
     said = _said(scene, shown, found)
@@ -115,9 +116,9 @@ def class_colours(scenes: Sequence[Scene], classes: Sequence[str] = ()) -> dict[
 
 
 def _shown(scene: Scene, score: float) -> list[Box]:
-    """Return the predicted boxes that are drawn, the surest first."""
+    """Return the predicted boxes that count, the surest first; of very many only the surest are drawn."""
     found = [box for box in scene.predicted if (box.score or 0.0) >= score]
-    return sorted(found, key=lambda box: -(box.score or 0.0))[:MOST_BOXES]
+    return sorted(found, key=lambda box: -(box.score or 0.0))
 
 
 def _said(scene: Scene, shown: Sequence[Box], found: Sequence[int | None]) -> str:
@@ -125,7 +126,8 @@ def _said(scene: Scene, shown: Sequence[Box], found: Sequence[int | None]) -> st
         return "nothing there, nothing found"
     hits, false = sum(n is not None for n in found), sum(n is None for n in found)
     of = f"{hits} of {plural(len(scene.true), 'object')} found" if scene.true else "nothing there"
-    return of + (f", {plural(false, 'false box', 'false boxes')}" if false else "")
+    of += f", {plural(false, 'false box', 'false boxes')}" if false else ""
+    return of + (f"; the surest {MOST_BOXES} are drawn" if len(shown) > MOST_BOXES else "")
 
 
 def _name(box: Box) -> str:

@@ -64,5 +64,5 @@ def interface(meta: Mapping[str, Any]) -> str:
     if rules.get("nms") is not None:
         apart = f"Of boxes of one class that overlap by an IoU above {number(rules['nms'])} the surest is kept (NMS)."
     note = f"Normalization, the choice of boxes and NMS are in the graph. {apart} On Spark, boxes are in pixels of the "
-    note += "picture as it came."
+    note += "upright picture, turned as its EXIF says."
     return f"## Inputs and outputs\n\n{table(rows, 'llll')}\n\n{note}"

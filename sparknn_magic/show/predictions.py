@@ -54,7 +54,7 @@ class Answer:
     label: str | None = None  # a class, or several
     score: float | None = None  # its probability, 0..1
     value: float | None = None  # a number that was learnt
-    objects: Sequence[Box] = ()  # in pixels of the picture as it is stored
+    objects: Sequence[Box] = ()  # in pixels of the upright picture
     picture: np.ndarray | None = None  # uint8[H, W, C], C is 1 or 3
     scale: float = 1.0  # pixels of `picture` for one of the stored picture
     texts: Sequence[str] = ()

@@ -16,7 +16,9 @@ def stream_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     done = f"{plural(facts['batches'], 'batch', 'batches')} done"
     if facts["recent"]:
-        done += f", the last {facts['recent']} of {count(facts['rows'])} rows"
+        all_of_them = facts["recent"] == facts["batches"]
+        rows = plural(facts["rows"], "row")
+        done += f", with {rows}" if all_of_them else f", {rows} in the last {facts['recent']}"
     rate = f", {count(facts['rate'])} rows/s" if facts["rate"] else ""
     lines = [
         ("state", f"{_state(facts)}: {done}{rate}"),

@@ -77,10 +77,14 @@ def base_rates(optimizer: torch.optim.Optimizer, layer_decay: float | None = Non
 
 
 def _hidden(body: nn.Module) -> set[int]:
-    """Return the ids of the weights that map one hidden layer to the next: those in `heads` give outputs."""
+    """Return the ids of the weights that map one hidden layer to the next: not those that give outputs.
+
+    These are the last one, those in `heads`, and those in `last_layers`.
+    """
     layers = [w for m in body.modules() if isinstance(w := getattr(m, "weight", None), nn.Parameter) and w.ndim >= 2]
     outer = {id(w) for w in (*layers[:1], *layers[-1:])}
-    outer |= {id(w) for name in getattr(body, "heads", ()) for w in body.get_submodule(name).parameters()}
+    named = (*getattr(body, "heads", ()), *getattr(body, "last_layers", ()))
+    outer |= {id(w) for name in named for w in body.get_submodule(name).parameters()}
     tables = {id(m.weight) for m in body.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
     # A row or a column alone (a position, a scale of each channel) maps nothing.
     wide = [p for p in body.parameters() if p.ndim >= 2 and 1 < len(p) < p.numel()]

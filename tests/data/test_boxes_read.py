@@ -118,6 +118,16 @@ def test_coco_boxes_are_corners_and_crowds_are_counted():
     assert found.table().num_rows == 2
 
 
+def test_a_picture_that_coco_lists_twice_is_one_with_all_its_boxes():
+    found = read_coco(b"""{"images": [{"id": 1.0, "file_name": "a"}, {"id": 2, "file_name": "./a"}],
+        "categories": [{"id": 0.0, "name": "cat"}], "annotations": [
+        {"image_id": 1, "category_id": 0, "bbox": [1, 2, 3, 4]},
+        {"image_id": 2.0, "category_id": 0, "bbox": [5, 6, 1, 1]}]}""")
+    assert found.names == ["a"]
+    assert found.boxes == [[[1, 2, 4, 6], [5, 6, 6, 7]]]
+    assert found.labels == [["cat", "cat"]]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -126,7 +136,12 @@ def test_coco_boxes_are_corners_and_crowds_are_counted():
         (b"[]", "it is not COCO's JSON"),
         (b'{"images": [], "annotations": []}', "it has no list 'categories'; COCO's JSON has images, annotations"),
         (b'{"categories": [], "images": [{"id": 1}]}', "one of its images has no 'file_name': {'id': 1}"),
-        (b'{"categories": [{}]}', "one of its entries has no 'id': {}"),
+        (b'{"categories": [{}]}', "one of its entries has no 'id', a number or text: {}"),
+        (b'{"categories": [{"id": 1.5}]}', "one of its entries has no 'id', a number or text: {'id': 1.5}"),
+        (
+            b'{"categories": [], "images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}',
+            "two of its images have the id 1: a and b",
+        ),
     ],
 )
 def test_a_file_that_is_not_coco_s_is_said_to_be_none(content, words):
@@ -167,6 +182,11 @@ def test_a_file_that_cannot_be_read_has_a_problem_and_costs_no_other():
         None,
     ]
     assert found.to_pydict()["labels"] == [None, None, ["cat"]]
+    batch = pa.RecordBatch.from_pydict(
+        {"key": ["a", "b"], "content": [b'<?xml version="1.0" encoding="odd"?><a/>', VOC]}
+    )
+    (found,) = parsed(iter([batch]), read_voc)
+    assert found.to_pydict()["problem"] == ["it is not XML: unknown encoding: odd", None]
 
 
 def test_names_of_classes_are_a_list_a_mapping_or_lines():

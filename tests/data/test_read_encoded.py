@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from sparknn_magic.data.encoded import MAX_PIXELS
+from sparknn_magic.data.encoded import MAX_PIXELS, header
 from sparknn_magic.data.worker import picture_header
 from sparknn_magic.plugin import Part
 from tests.data.pictures import COLOUR, GREY, RNG, encode, read, read_one, save
@@ -109,8 +109,14 @@ def test_pictures_are_turned_as_exif_says(orientation, kind):
     pixels = np.kron(RNG.integers(0, 256, (2, 3, 1), np.uint8), np.ones((8, 8, 1), np.uint8))
     options = {"JPEG": {"quality": 100}, "PNG": {}, "WEBP": {"lossless": True}}[kind]
     expected = UPRIGHT[orientation](pixels)
-    got = read_one(encode(pixels, kind, exif=exif, **options), channels=1, size=expected.shape[:2])
+    data = encode(pixels, kind, exif=exif, **options)
+    got = read_one(data, channels=1, size=expected.shape[:2])
     assert np.abs(got.astype(int) - expected).max() <= 3
+    if kind == "PNG":  # behind the pixels, where it may stand too
+        start, end = data.index(b"eXIf") - 4, data.index(b"IDAT") - 4
+        late = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+        assert header(late)[:2] == expected.shape[:2]
+    assert header(data)[:2] == expected.shape[:2]
 
 
 def test_damaged_exif_does_not_cost_the_picture():

@@ -48,7 +48,7 @@ def test_a_stream_goes_on_where_it_was_and_gives_boxes_of_the_original(spark, bu
     first = model.stream(str(here), "arrived", once=True, runs=runs)
     first.wait()
     assert "seen_into_arrived: a stream\n  state" in repr(first)
-    assert "stopped: 1 batch done, the last 1 of 2 rows" in repr(first)
+    assert "stopped: 1 batch done, with 2 rows" in repr(first)
     assert f"the table arrived, Parquet in {runs}/streams/arrived/rows" in repr(first)
     assert f"{runs}/streams/arrived/checkpoint" in first._repr_html_()
     assert spark.table("arrived").count() == 2
@@ -103,10 +103,15 @@ def test_what_would_lose_rows_or_is_no_stream_is_refused(spark, bundle, tmp_path
         model.stream(str(here), out, once=True, checkpoint=f"{tmp_path}/other")
     endless = model.stream(str(here), f"{out}2/")
     try:
-        with pytest.raises(SpecError, match=r"the stream seen_into_.*out2/ is running already"):
-            model.stream(str(here), f"{out}2/")
+        for same in (f"{out}2/", f"{out}2"):  # the second is another name, of the same checkpoint
+            with pytest.raises(SpecError, match=r"the stream seen_into_.*out2/ is running already"):
+                model.stream(str(here), same)
     finally:
         endless.stop()
+    with pytest.raises(
+        SpecError, match=r"the checkpoint .*out/_checkpoint says that rows are written which .*out3 has"
+    ):
+        model.stream(str(here), f"{out}3", once=True, checkpoint=f"{out}/_checkpoint")
     spark.range(1).createOrReplaceTempView("one_row")
     for data, into, words in [
         (spark.range(1), "arrived", "the DataFrame is no stream: its rows are all there already"),
@@ -120,12 +125,35 @@ def test_what_would_lose_rows_or_is_no_stream_is_refused(spark, bundle, tmp_path
             model.stream(data, into, once=True, runs=tmp_path / "runs")
 
 
+def test_rows_that_no_stream_has_written_stay_in_sight(spark, bundle, tmp_path):
+    model, here = load(bundle, spark=spark, register=False), tmp_path / "here"
+    arrive(here, 0)
+    model.predict(str(here)).write.parquet(f"{tmp_path}/out")
+    spark.range(3).write.format("parquet").saveAsTable("numbered", path=f"{tmp_path}/numbered")
+    for into in (f"{tmp_path}/out", "numbered"):
+        with pytest.raises(SpecError, match=r"has rows that no stream has written: Spark would not show them any more"):
+            model.stream(str(here), into, once=True, runs=tmp_path / "runs")
+    assert written(spark.read.parquet(f"{tmp_path}/out")) == {"000.png": 1}
+    assert spark.table("numbered").count() == 3
+    spark.sql("DROP TABLE numbered")
+
+
+def test_a_picture_that_was_taken_long_ago_is_scored_when_it_arrives(spark, bundle, tmp_path):
+    model, here, out = load(bundle, spark=spark, register=False), tmp_path / "here", f"{tmp_path}/out"
+    arrive(here, 0)
+    model.stream(str(here), out, once=True).wait()
+    arrive(here, 1)
+    os.utime(here / "001.png", (1e9, 1e9))
+    model.stream(str(here), out, once=True).wait()
+    assert written(spark.read.parquet(out)) == {"000.png": 1, "001.png": 1}
+
+
 def test_the_shell_scores_a_folder_of_pictures_as_they_arrive(spark, bundle, tmp_path, capsys):
     here, out = tmp_path / "here", tmp_path / "out"
     arrive(here, 0, 1)
     words = ["predict", str(bundle), str(here), "--into", str(out)]
     assert main([*words, "--stream", "--once"]) == 0
-    assert "stopped: 1 batch done, the last 1 of 2 rows" in capsys.readouterr().out
+    assert "stopped: 1 batch done, with 2 rows" in capsys.readouterr().out
     arrive(here, 2)
     assert main([*words, "--stream", "--once"]) == 0
     assert written(spark.read.parquet(str(out))) == {f"00{n}.png": 1 for n in range(3)}

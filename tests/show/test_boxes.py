@@ -92,6 +92,15 @@ def test_predicted_boxes_are_solid_true_ones_dashed_and_unsure_ones_left_out():
     assert 'aria-label="1 of 1 object found"' in svg
 
 
+def test_in_a_crowd_all_boxes_count_and_the_surest_are_drawn():
+    places = [(30 * (n % 10), 30 * (n // 10)) for n in range(80)]
+    true = [box("cat", *place, side=20) for place in places]
+    svg = drawn(true, [box("cat", *place, side=20, score=0.9) for place in places])
+    assert 'aria-label="80 of 80 objects found; the surest 60 are drawn"' in svg
+    assert "missed" not in svg
+    assert (svg.count("stroke-dasharray"), svg.count("cat 90%")) == (80, 60)
+
+
 def test_what_is_wrong_is_said_beside_it_and_not_by_colour_alone():
     svg = drawn([box("cat", 0, 0)], [box("dog", 100, 0, score=0.9)])
     assert Reader(svg).text.split("\n")[:-1] == ["missed cat", "✗ dog 90%"]

@@ -339,6 +339,7 @@ def test_columns_are_looked_at_and_rows_are_shown_as_the_network_is_given_them(s
 def test_boxes_are_counted_and_drawn_before_and_after_augmentation(spark):
     rows = [(i, picture(60, 40, 3 * i), [[4.0, 4.0, 30.0, 20.0]] * (i % 3), ["cup"] * (i % 3), "") for i in range(20)]
     rows.append((20, picture(60, 40, 99), [[50.0, 30.0, 90.0, 50.0], [9.0, 9.0, 2.0, 2.0]], ["cup", "box"], ""))
+    rows.append((21, picture(60, 40, 98), [[5.0, 5.0, 5.0, 9.0]], ["cup"], ""))
     scenes = spark.createDataFrame(rows, SCHEMA)
     cell = textwrap.dedent("""
         task: object-detection
@@ -350,12 +351,16 @@ def test_boxes_are_counted_and_drawn_before_and_after_augmentation(spark):
     """)
     shown = sparknn_magic.preview(cell, spark=spark, variables={"scenes": scenes})
     found = shown.findings
-    assert found.rows == {"train": 21}
+    assert found.rows == {"train": 22}
     assert dict(found.classes.values) == {"cup": {"train": 20}}
     assert {each.reason: each.rows for each in found.broken} == {
         "box inverted": 1,
+        "box without area": 1,
         "box cut at the picture's edges": 1,
     }
+    left = {each.reason: each.example for each in found.broken[-3:-1]}  # one example of all, beside its own reason
+    assert sum(map(bool, left.values())) == 1
+    assert all(not example or reason == f"box {example.rpartition(': ')[2]}" for reason, example in left.items())
     before, after = found.grid.boxes, found.grid.augmented_boxes[0]
     assert sum(map(len, before)) == sum(map(len, after)) > 0
     for old, new in zip(before, after, strict=True):

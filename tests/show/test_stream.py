@@ -20,7 +20,7 @@ FACTS = {
 def test_a_stream_says_how_far_it_is_where_its_rows_go_and_how_to_stop_it():
     assert stream_text(FACTS).splitlines() == [
         "seen_into_scored: a stream",
-        "  state       running: 1,203 batches done, the last 2 of 4,100 rows, 83 rows/s",
+        "  state       running: 1,203 batches done, 4,100 rows in the last 2, 83 rows/s",
         "  rows        the table scored, Parquet in /data/scored",
         "  checkpoint  /data/checkpoint",
         "  stop it     scored_stream.stop(); started again, it goes on where it was",

@@ -305,11 +305,12 @@ def test_groups_mark_the_hidden_matrices_and_decay_no_vectors():
     assert sum(len(s) for s in shapes) == len(list(network.parameters()))
 
 
-def test_groups_mark_no_layer_that_gives_outputs():
-    centernet = registry.get("architecture", "centernet").build(DetectionInputs(3, 64, 64), 5, width=8, channels=8)
-    outer = {id(p): name for name, p in centernet.named_parameters() if name in ("heat.3.weight", "sides.3.weight")}
-    assert len(outer) == 2
-    for group in parameter_groups(centernet):
+@pytest.mark.parametrize(("name", "layers"), [("centernet", 2), ("fcos", 6)])
+def test_groups_mark_no_layer_that_gives_outputs(name, layers):
+    network = registry.get("architecture", name).build(DetectionInputs(3, 64, 64), 5, width=8, channels=8)
+    outer = {id(p): name for name, p in network.named_parameters() if p.ndim == 4 and len(p) in (4, 5)}
+    assert len(outer) == layers
+    for group in parameter_groups(network):
         assert not group["hidden"] or not outer.keys() & {id(p) for p in group["params"]}
 
 

@@ -40,16 +40,17 @@ class Coco:
 def read_coco(content: bytes) -> Coco:
     """Read the JSON of COCO's object detection: images, annotations with bbox (x, y, width, height), categories.
 
-    An annotation of an unknown category has the label None; one without four numbers keeps those that it has.
+    An annotation of an unknown category has the label None; one without four numbers keeps those that it has. What is
+    listed twice, as where files were put together, is one picture with all its boxes.
     Source: https://cocodataset.org/#format-data
     """
     whole = _json(content)
     categories = {_id(each, "id"): str(each.get("name", each["id"])) for each in _list(whole, "categories")}
     images = _list(whole, "images")
-    names = [_file(each) for each in images]
-    boxes: list[list[list[float]]] = [[] for _ in images]
-    labels: list[list[str | None]] = [[] for _ in images]
-    rows = {_id(each, "id"): i for i, each in enumerate(images)}
+    names = list(dict.fromkeys(_file(each) for each in images))
+    boxes: list[list[list[float]]] = [[] for _ in names]
+    labels: list[list[str | None]] = [[] for _ in names]
+    rows = _rows(images, names)
     crowd = unlisted = 0
     for each in _list(whole, "annotations"):
         row = rows.get(_id(each, "image_id"))
@@ -61,6 +62,17 @@ def read_coco(content: bytes) -> Coco:
             boxes[row].append(_corners(each.get("bbox")))
             labels[row].append(categories.get(_id(each, "category_id")))
     return Coco(names, boxes, labels, crowd, unlisted)
+
+
+def _rows(images: list[Mapping[str, Any]], names: list[str]) -> dict[str, int]:
+    """Return the place among `names` of each image's id."""
+    places = {name: n for n, name in enumerate(names)}
+    rows: dict[str, int] = {}
+    for each in images:
+        row, number = places[_file(each)], _id(each, "id")
+        if rows.setdefault(number, row) != row:
+            raise ValueError(f"two of its images have the id {number}: {names[rows[number]]} and {names[row]}")
+    return rows
 
 
 def _json(content: bytes) -> Mapping[str, Any]:
@@ -89,9 +101,12 @@ def _list(whole: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def _id(each: Mapping[str, Any], key: str) -> str:
-    if not isinstance(each.get(key), int | str):
-        raise ValueError(f"one of its entries has no '{key}': {str(each)[:MOST_SHOWN]}")
-    return str(each[key])
+    value = each.get(key)
+    if isinstance(value, float) and value.is_integer():  # as tables of numbers write it
+        value = int(value)
+    if not isinstance(value, int | str):
+        raise ValueError(f"one of its entries has no '{key}', a number or text: {str(each)[:MOST_SHOWN]}")
+    return str(value)
 
 
 def _file(image: Mapping[str, Any]) -> str:
@@ -121,7 +136,7 @@ def read_voc(content: bytes) -> Row:
     """
     try:
         root = ElementTree.fromstring(content)  # expat limits entities, and reads no other file
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:  # the second: an encoding that nobody knows
         raise ValueError(f"it is not XML: {error}") from None
     boxes: list[list[float]] = []
     labels: list[str | None] = []

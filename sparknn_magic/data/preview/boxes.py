@@ -61,11 +61,15 @@ def _sizes(seen: Any) -> list[Spread]:
 
 
 def _bad(found: Any) -> list[Broken]:
-    """Return why boxes are left out or cut, with one of them."""
+    """Return why boxes are left out or cut, with one of each that is cut and one that is left out."""
     if found is None:
         return []
     counts = found.boxes
-    bad = [Broken(f"box {reason}", n, counts.example_left or "") for reason, n in counts.left.items()]
+    example = counts.example_left or ""
+    bad = [
+        Broken(f"box {reason}", n, example if example.endswith(f": {reason}") else "")
+        for reason, n in counts.left.items()
+    ]
     if counts.clipped:
         bad.append(Broken("box cut at the picture's edges", counts.clipped, counts.example_clipped or ""))
     return bad

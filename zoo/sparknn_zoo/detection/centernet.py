@@ -36,6 +36,7 @@ class CenterNet(nn.Module):
     nms = None  # a peak stands alone
     bfloat16_on_cpu = True  # learns as well in this format as in float32
     heads = ("heat.3",)  # what starts anew where the classes are others
+    last_layers = ("sides.3",)  # what gives outputs besides
     rebuild: dict[str, Any]
     note: str
     scale: Tensor

@@ -46,6 +46,7 @@ class Fcos(nn.Module):
         self.classes = nn.ModuleList(branch(channels, outputs, prior_bias()) for _ in self.strides)
         self.sides = nn.ModuleList(branch(channels, 4) for _ in self.strides)
         self.heads = tuple(f"classes.{n}.3" for n in range(len(self.strides)))  # anew where the classes are others
+        self.last_layers = tuple(f"sides.{n}.3" for n in range(len(self.strides)))  # give outputs besides
 
     def forward(self, x_BCHW: Tensor, target: Tensor | None = None) -> dict[str, Tensor]:
         """float32[B, C, H, W] -> logits [B, A, K], raw distances [B, A, 4], and of places x, y and stride [A, 3]."""

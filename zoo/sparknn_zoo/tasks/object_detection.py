@@ -36,7 +36,7 @@ class ObjectDetection(Task):
     """A picture -> struct<objects: array<struct<label, score, box: struct<x1, y1, x2, y2>>>, error>.
 
     Columns `image`, `boxes` (array<array<number>>, four numbers each, see `format` and `units`) and `labels`
-    (array<string>). Boxes of found objects are in pixels of the picture as it came, whatever the steps made of it.
+    (array<string>). Boxes of found objects are in pixels of the upright picture, whatever the steps made of it.
     """
 
     roles: ClassVar = {"image": "a picture", "boxes": "boxes", "labels": "the boxes' classes"}
