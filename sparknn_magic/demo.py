@@ -63,14 +63,14 @@ augment:
 - random_horizontal_flip
 model: centernet
 train:
-  epochs: 5
+  epochs: 4
   batch_size: 4
   workers: 2
 export: models/shelf
 """
 SCENES, TEST_SCENES = 1000, 120
 SHORT = """\
-This is a short training: 5 passes over 900 scenes, which `augment` only mirrors. A cell that leaves out these
+This is a short training: 4 passes over 900 scenes, which `augment` only mirrors. A cell that leaves out these
 settings passes 100 times, and changes size, place and colours as well: it takes longer, and finds more."""
 
 

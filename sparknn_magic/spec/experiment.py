@@ -193,7 +193,7 @@ def _first(error: ValidationError, value: Any, marks: Marks) -> SparkNNError:
         try:
             task = registry.get("task", value["task"]).name
         except SparkNNError as unknown:  # a misspelt task goes before the architecture that is missing
-            return marks.error(("task",), unknown.message, hint=unknown.hint, kind=type(unknown))
+            return marks.error(("task",), unknown.message, hint=unknown.hint)
         hint = f"`%sparknn zoo {task}` lists the architectures of this task."
     return marks.error(first.path, first.message + more(found, error), hint=hint, key=first.key)
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from sparknn_magic.errors import SparkNNError
+from sparknn_magic.errors import SpecError
 from sparknn_magic.spec import Experiment
 
 HEAD = "task: image-classification\ndata:\n  train: products\nmodel: resnet18\n"
 
 
 def message(text: str) -> str:
-    with pytest.raises(SparkNNError) as caught:
+    with pytest.raises(SpecError) as caught:
         Experiment.parse(text)
     return str(caught.value)
 
