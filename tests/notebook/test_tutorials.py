@@ -74,8 +74,8 @@ def test_the_tutorial_on_shelves_finds_products_and_its_table_grows():
     assert float(re.search(r"mAP at IoU 0.5 +([\d.]+) ", shown)[1]) >= 0.5
     looks = [len(set(re.findall(r"shelf_\d\d\.jpg", text))) for text in found if "shelf_00.jpg" in text]
     assert looks == [4, 12]
-    assert any("running: 1 batch done, the last 1 of 4 rows" in text for text in found)
-    assert any("stopped: 2 batches done, the last 2 of 12 rows" in text for text in found)
+    assert any("running: 1 batch done, with 4 rows" in text for text in found)
+    assert any("stopped: 2 batches done, with 12 rows" in text for text in found)
 
 
 def test_the_tutorial_on_columns_shows_what_it_promises():
