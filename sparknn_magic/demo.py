@@ -124,10 +124,10 @@ DEMOS = {
         "shelves with 4 to 12 products each, composed by Spark of Fashion-MNIST's pictures",
         DETECT,
         (
-            "SELECT id, size(labels) AS products, size(shelf(image, 0.4).objects) AS found "
+            "SELECT id, size(labels) AS products, size(shelf(image, 0.25).objects) AS found "
             "FROM shelves_test ORDER BY id LIMIT 8",
             "SELECT object.label AS product, count(*) AS found, round(avg(object.score), 2) AS score "
-            "FROM (SELECT explode(shelf(image, 0.4).objects) AS object FROM shelves_test) GROUP BY 1 ORDER BY 2 DESC",
+            "FROM (SELECT explode(shelf(image, 0.25).objects) AS object FROM shelves_test) GROUP BY 1 ORDER BY 2 DESC",
         ),
         SHORT,
     ),
