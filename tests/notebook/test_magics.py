@@ -144,7 +144,7 @@ def test_a_stream_goes_into_a_table_and_stays_under_a_name(trained, tmp_path, ca
     said = capsys.readouterr().out
     stream = trained.names["arrived_stream"]
     try:
-        assert re.search(r"state +running: 1 batch done, the last 1 of 6 rows", said)
+        assert re.search(r"state +running: 1 batch done, with 6 rows", said)
         assert re.search(r"rows +the table arrived, Parquet in sparknn_runs/streams/arrived/rows", said)
         assert re.search(r"checkpoint +sparknn_runs/streams/arrived/checkpoint", said)
         assert re.search(r"stop it +arrived_stream.stop\(\); started again, it goes on where it was", said)

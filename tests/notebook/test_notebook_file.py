@@ -198,9 +198,9 @@ def test_a_streams_display_goes_on_after_its_cell_until_it_ends(saved, home):
             assert running.run(cell)["status"] == "ok"
         reply = running.run(f"%%sparknn predict fashion --stream --into seen\n{home}/arriving")
         assert reply["status"] == "ok", reply["evalue"]
-        assert until(lambda: "1 batch done, the last 1 of 5 rows" in shown_text(running), 30)
+        assert until(lambda: "1 batch done, with 5 rows" in shown_text(running), 30)
         assert running.run(arrive.format(7))["status"] == "ok"
-        assert until(lambda: "2 batches done, the last 2 of 12 rows" in shown_text(running), 60)
+        assert until(lambda: "2 batches done, with 12 rows" in shown_text(running), 60)
         assert running.run("seen_stream.stop()")["status"] == "ok"
         assert until(lambda: "stopped: 2 batches done" in shown_text(running), 30)
 
