@@ -90,7 +90,8 @@ def header(data: bytes | memoryview) -> tuple[int, int, int]:
     image = _open(data)
     height, width = image.height, image.width
     # A PNG's orientation may stand behind its pixels, which Pillow decodes to get there: only where there may be one.
-    turned = image.format != "PNG" or any(mark in bytes(data) for mark in _PNG_TURNED)
+    whole = bytes(data)
+    turned = image.format != "PNG" or any(mark in whole for mark in _PNG_TURNED)
     if turned and _orientation(image) >= 5:
         height, width = width, height
     return height, width, 1 if image.mode in ("1", "L") or image.mode.startswith("I") else 3

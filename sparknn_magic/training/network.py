@@ -17,7 +17,7 @@ from sparknn_magic.training.tokens import of_each_token
 
 
 def exact(x: Tensor) -> torch.autocast:
-    """Return a region in which x is computed with as float32 although the network is not: places are exact."""
+    """Return a region in which x stays as it is, float32, although the network around it computes in fewer digits."""
     return torch.autocast(x.device.type, enabled=False)
 
 

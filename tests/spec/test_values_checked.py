@@ -178,7 +178,7 @@ def test_wrong_data_is_answered_at_its_place(data, words):
 
 
 def test_a_missing_section_is_named_with_an_example():
-    assert message("task: object-detection\nmodel: centernet\n") == ("line 1, column 1: the key 'data' is missing.")
+    assert message("task: object-detection\nmodel: centernet\n") == "line 1, column 1: the key 'data' is missing."
     assert message("data: {train: a}\nmodel: resnet18\n") == (
         "line 1, column 1: the key 'task' is missing.\nFor example: `task: image-classification`."
     )
