@@ -19,6 +19,7 @@ BUILT_IN = [
 # Architectures of many layers, with options that make them quick. With their defaults zoo/test_catalogue.py builds all
 # of them, and zoo/test_architectures.py runs those of pictures; detectors run and are exported at small sizes alone.
 SMALL = {
+    "compact": {"width": 8},
     "convnext-atto": {"width": 8},
     "densenet-small": {"depth": 16},
     "ft_transformer": {"dim": 16, "depth": 1, "heads": 2},

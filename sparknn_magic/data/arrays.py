@@ -25,6 +25,7 @@ _STRUCT = pa.struct(
         ("data", pa.binary()),
     ]
 )
+MOST_SIDE = 4096  # pixels of a crop
 _GREY, _BGR = 0, 16  # OpenCV's CV_8UC1 and CV_8UC3
 
 
@@ -52,6 +53,42 @@ def resized(images: pa.Array, heights: pa.Array, widths: pa.Array) -> pa.Array:
         return _struct(image.resize((width, height), Image.Resampling.BILINEAR))
 
     return pa.array(map_pictures(images, make), _STRUCT)
+
+
+def cropped(images: pa.Array, boxes: pa.Array, margins: pa.Array, sides: pa.Array) -> pa.Array:
+    """Return lists of image structs, side x side pixels: of each box (x1, y1, x2, y2 in pixels) the square around it.
+
+    The square's side is the longer one of the box and `margin` of it at either end; bilinear, antialiased, black beyond
+    the picture. A box is first cut off at the picture's edge; null for one without area there, or not of four numbers.
+    Raises: DataError for a side that no picture can have, or a margin below 0 or above 1.
+    """
+    given = list(zip(boxes.to_pylist(), margins.to_pylist(), sides.cast(pa.int64()).to_pylist(), strict=True))
+    for _, margin, side in given:
+        if side is not None and not 1 <= side <= MOST_SIDE:
+            raise DataError(f"nn_crops: a side has 1 to {MOST_SIDE} pixels, not {side}.")
+        if margin is not None and not 0 <= margin <= 1:
+            raise DataError(f"nn_crops: margin is a share of the box's side from 0 to 1, not {margin}.")
+
+    def make(i: int, image: Image.Image) -> list[dict[str, Any] | None] | None:
+        found, margin, side = given[i]
+        if found is None or margin is None or side is None:
+            return None
+        squares = [_square(box, float(margin), image.size) for box in found]
+        return [s and _struct(image.crop(s).resize((side, side), Image.Resampling.BILINEAR)) for s in squares]
+
+    return pa.array(map_pictures(images, make), pa.list_(_STRUCT))
+
+
+def _square(box: Any, margin: float, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return the corners of the square around a box; None where there is no box in a picture of this size."""
+    if box is None or len(box) != 4 or None in box:
+        return None
+    x1, y1, x2, y2 = np.clip(np.array(box, float), 0, [*size, *size])
+    if not (x1 < x2 and y1 < y2):
+        return None  # NaN too
+    side = max(1, round(max(x2 - x1, y2 - y1) * (1 + 2 * margin)))
+    left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
+    return left, top, left + side, top + side
 
 
 def normalized(images: pa.Array, means: pa.Array, stds: pa.Array) -> pa.Array:

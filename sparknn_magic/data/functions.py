@@ -28,6 +28,16 @@ def nn_resize(image: pa.Array, height: pa.Array, width: pa.Array) -> pa.Array:
     return resized(image, height, width)
 
 
+def nn_crops(image: pa.Array, boxes: pa.Array, margin: pa.Array, side: pa.Array) -> pa.Array:
+    """Picture -> an image struct of side x side pixels for each of its boxes, x1, y1, x2, y2 in pixels.
+
+    Each shows the square around its box, larger by `margin` of the box's longer side at every side.
+    """
+    from sparknn_magic.data.arrays import cropped
+
+    return cropped(image, boxes, margin, side)
+
+
 def nn_normalize(image: pa.Array, mean: pa.Array, std: pa.Array) -> pa.Array:
     """Picture -> (pixel / 255 - mean) / std, row by row, a pixel red, green, blue; mean and std: numbers or arrays."""
     from sparknn_magic.data.arrays import normalized
@@ -52,6 +62,7 @@ def nn_is_image(image: pa.Array) -> pa.Array:
 RESULTS = {
     nn_decode: IMAGE,
     nn_resize: IMAGE,
+    nn_crops: f"array<{IMAGE}>",
     nn_normalize: "array<float>",
     nn_image_size: "struct<height:int,width:int,channels:int>",
     nn_is_image: "boolean",

@@ -54,7 +54,7 @@ def detections(boxes_Q4: Tensor, scores_QK: Tensor, nms: float | None) -> np.nda
     place = place[score > LEAST]
     classes = scores_QK.shape[1]
     rows = torch.cat([(place % classes)[:, None].float(), boxes_Q4[place // classes], flat[place, None]], 1)
-    found = rows.cpu().numpy()
+    found = rows.detach().cpu().numpy()
     kept = np.arange(len(found)) if nms is None else keep_apart(found, nms)
     return found[kept[:MOST]]
 

@@ -1,4 +1,4 @@
-"""nn_decode, nn_resize, nn_normalize, nn_image_size, nn_is_image: in any query, null where there is no picture."""
+"""The SQL functions on pictures, nn_decode(image) and its like: in any query, null where there is no picture."""
 
 import io
 
@@ -32,7 +32,7 @@ def select(spark, expression, where="true"):
 
 def test_every_function_is_there_once_a_session_is_adopted(spark):
     assert sessions.adopt(spark) is spark
-    for name in ("nn_decode", "nn_resize", "nn_normalize", "nn_image_size", "nn_is_image"):
+    for name in ("nn_decode", "nn_resize", "nn_crops", "nn_normalize", "nn_image_size", "nn_is_image"):
         assert spark.catalog.functionExists(name)
 
 
@@ -64,6 +64,30 @@ def test_resize_is_what_the_step_of_this_name_gives(spark, pictures):
     assert sized == {1: 2, 2: 3}
 
 
+def test_crops_are_squares_around_the_boxes_black_beyond_the_picture_and_go_into_rows_of_their_own(spark):
+    pixels = np.random.default_rng(0).integers(1, 256, (40, 60, 3), dtype=np.uint8)
+    boxes = [[10.0, 5.0, 30.0, 15.0], [50.0, 30.0, 70.0, 50.0], [3.0, 3.0, 3.0, 9.0], [float("nan"), 0.0, 1.0, 1.0]]
+    boxes += [[1.0, 2.0, 3.0], None, [9.0, 9.0, 2.0, 2.0]]
+    labels = ["wide", "corner", "line", "nan", "three", "null", "swapped"]
+    rows = [(encode(pixels), boxes, labels), (b"text", boxes, labels), (encode(pixels), None, labels)]
+    frame = spark.createDataFrame(rows, "image binary, boxes array<array<double>>, labels array<string>")
+    query = "SELECT nn_crops(image, boxes, 0.1, 24) AS x FROM {frame}"
+    first, second, third = (row.x for row in spark.sql(query, frame=frame).collect())
+    assert (second, third) == (None, None)
+    assert [crop is None for crop in first] == [False, False, True, True, True, True, True]
+    # 20 wide and 10 high: the square has sides of 24 about (20, 10); 2 of its rows are above the picture.
+    expected = np.zeros((24, 24, 3), np.uint8)
+    expected[2:] = pixels[:22, 8:32]
+    assert first[0].asDict() == spark_image(expected, origin="")
+    # Cut off at the corner it is 10x10 about (55, 35), the square 12.
+    corner = np.zeros((12, 12, 3), np.uint8)
+    corner[:11, :11] = pixels[29:40, 49:60]
+    assert first[1].asDict() == spark_image(np.asarray(Image.fromarray(corner).resize((24, 24), 2)), origin="")
+    inline = "LATERAL VIEW inline(arrays_zip(nn_crops(image, boxes, 0.1, 24), labels)) AS picture, label"
+    query = f"SELECT label FROM {{frame}} {inline} WHERE picture IS NOT NULL"
+    assert [row.label for row in spark.sql(query, frame=frame).collect()] == ["wide", "corner"]
+
+
 def test_normalize_gives_row_by_row_red_green_and_blue_of_each_pixel(spark, pictures):
     mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
     found = select(spark, "nn_normalize(image, array(0.4, 0.5, 0.6), array(0.2, 0.25, 0.3))")
@@ -89,6 +113,8 @@ def test_size_is_read_from_the_header_and_a_picture_is_what_decodes_to_its_end(s
     ("expression", "words"),
     [
         ("nn_resize(image, 0, 4)", "nn_resize: 0x4 is not a size"),
+        ("nn_crops(image, array(array(0, 0, 9, 9)), 0, 0)", "nn_crops: a side has 1 to 4096 pixels, not 0"),
+        ("nn_crops(image, array(array(0, 0, 9, 9)), 1.5, 8)", "nn_crops: margin is a share of the box's side"),
         ("nn_normalize(image, 0.5, 0)", "nn_normalize: a std of 0 divides by nothing"),
         ("nn_normalize(image, array(0.5, 0.5), 1)", "nn_normalize: mean has 2 numbers"),
         ("nn_decode('text')", "the column is string, which holds no pictures"),

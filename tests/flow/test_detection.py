@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 import sparknn_magic
 from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError
-from sparknn_magic.plugin import DetectionInputs, ImageInputs
+from sparknn_magic.plugin import DetectionInputs
 from sparknn_magic.run import dry_run
 from sparknn_magic.show.text import metrics_table, plan_text
 from sparknn_magic.training.picture_ap import overlap
@@ -176,30 +176,32 @@ def test_the_figures_and_the_pictures_are_shown(scenes, shapes):
     assert "float32[" in (shapes.folder / "README.md").read_text(encoding="utf-8")
 
 
+CROPS = """\
+SELECT product AS image, name AS label FROM scenes
+LATERAL VIEW inline(arrays_zip(nn_crops(image, boxes, 0.1, 32), labels)) AS product, name
+WHERE product IS NOT NULL"""
 CLASSIFIER = """\
 task: image-classification
-data: {train: "SELECT image, labels[0] AS label FROM scenes WHERE size(labels) > 0"}
-preprocess: [{resize: 32}]
+data: {train: crops}
 model:
-  resnet18: {width: 8, stem: imagenet}
+  compact: {width: 8}
 train: {epochs: 1, batch_size: 32, workers: 1}
 """
 
 
-def test_a_detector_begins_with_what_a_classifier_has_learnt(spark, scenes, tmp_path):
+def test_a_detector_begins_with_what_a_classifier_has_learnt_from_the_boxes(spark, scenes, tmp_path):
+    spark.sql(CROPS).createOrReplaceTempView("crops")
     cell = CLASSIFIER + f"export: {tmp_path / 'older'}\n"
     sparknn_magic.train(cell, name="older", spark=spark, runs=tmp_path / "runs", on_event=lambda event: None)
     older = load_file(tmp_path / "older" / "model.safetensors")
-    assert older["stem.1.num_batches_tracked"] > 1
-    classifier = registry.get("architecture", "resnet18").build(ImageInputs(3, 32, 32), 2, width=8, stem="imagenet")
-    classifier.load_state_dict(older)
-    # What it was built with is read of its folder too: eight channels wide, where sixty-four are usual.
-    options = {"channels": 16, "backbone": "resnet18", "pretrained": str(tmp_path / "older")}
-    network = registry.get("architecture", "fcos").build(DetectionInputs(3, 64, 64), 5, **options)
+    assert older["features.0.1.num_batches_tracked"] > 1
+    options = {"channels": 16, "width": 8, "pretrained": str(tmp_path / "older")}
+    network = registry.get("architecture", "centernet").build(DetectionInputs(3, 64, 64), 5, **options)
     assert network.note == ""
-    learnt = [value for name, value in classifier.state_dict().items() if not name.startswith("head.")]
-    taken = network.pyramid.state_dict().values()
-    assert all(torch.equal(one, other) for one, other in zip(learnt, taken, strict=True))
+    taken = network.pyramid.state_dict()
+    learnt = {name.replace("features.", "chain."): v for name, v in older.items() if not name.startswith("head.")}
+    assert learnt.keys() == taken.keys()
+    assert all(torch.equal(value, taken[name]) for name, value in learnt.items())
 
 
 DETR = """\

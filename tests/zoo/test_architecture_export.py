@@ -12,6 +12,7 @@ from sparknn_magic.plugin import ImageInputs
 CASES = {
     "mlp": ((3, 9, 11), {}),
     "lenet5": ((1, 28, 28), {}),
+    "compact": ((3, 48, 40), {"width": 8}),
     "vgg-small": ((1, 28, 28), {"width": 8}),
     "resnet8": ((1, 28, 28), {}),
     "resnet20": ((3, 17, 19), {}),

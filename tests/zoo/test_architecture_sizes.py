@@ -8,6 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from sparknn_magic import registry
 from sparknn_magic.plugin import ImageInputs
 
+# Of `compact`, by hand: stem, convolutions of stride 2, residuals (a 1x1 to half, a 3x3 back), BatchNorm, head.
+DOWN = 9 * (24 * 48 + 48 * 96 + 96 * 144 + 144 * 192)
+INSIDE = 5 * (48**2 + 3 * 96**2 + 3 * 144**2 + 192**2)
+NORMS = 2 * (24 + 48 + 96 + 144 + 192) + 3 * (48 + 3 * 96 + 3 * 144 + 192)
+COMPACT = 27 * 24 + DOWN + INSIDE + NORMS + 193 * 10
 FASHION, CIFAR, IMAGENET = ImageInputs(1, 28, 28), ImageInputs(3, 32, 32), ImageInputs(3, 224, 224)
 
 
@@ -38,6 +43,7 @@ def parameters(network: nn.Module) -> int:
         ("mlp", FASHION, 10, {"depth": 0}, 7_850),
         ("resnet8", CIFAR, 10, {}, 27 * 16 + 9 * (512 + 512 + 1024 + 2048 + 4096) + 2 * (48 + 64 + 128) + 650),
         ("resnet9", CIFAR, 10, {}, 27 * 64 + 9 * 2**12 * (2 + 8 + 8 + 32 + 128) + 2 * (448 + 256 + 1536) + 5_120),
+        ("compact", CIFAR, 10, {}, COMPACT),
         ("vgg-small", CIFAR, 10, {}, 27 * 64 + 9 * 2**12 * (1 + 2 + 4 + 8 + 16) + 2 * 2 * 448 + 2_570),
     ],
 )
@@ -123,6 +129,7 @@ def feature_sides(network: nn.Module, inputs: ImageInputs) -> list[tuple[int, in
         ("mobilenet_v2", FASHION, {}, [28, 14, 7, 4]),
         ("resnet20", CIFAR, {}, [32, 16, 8]),
         ("resnet9", CIFAR, {}, [32, 16, 8, 4]),
+        ("compact", ImageInputs(3, 64, 64), {}, [32, 16, 8, 4, 2]),
         ("vgg-small", FASHION, {}, [28, 14, 7, 3]),
         ("densenet-small", CIFAR, {}, [32, 16, 8]),
         ("lenet5", FASHION, {}, [28, 14, 10, 5]),

@@ -14,6 +14,7 @@ from sparknn_magic.spec.schema import options_model
 SMALL = {
     "mlp": {},
     "lenet5": {},
+    "compact": {"width": 8},
     "vgg-small": {"width": 8},
     "resnet8": {},
     "resnet20": {},
@@ -51,7 +52,7 @@ def shaken(network: nn.Module) -> nn.Module:
     return network
 
 
-def test_all_fourteen_are_found_with_source_and_licence():
+def test_all_fifteen_are_found_with_source_and_licence():
     items, failures = registry.load_all(["architecture"])
     built_in = [item for item in items if item.ref.startswith("sparknn_zoo.")]
     ours = {item.name: item for item in built_in if item.serves("image-classification")}
@@ -180,7 +181,7 @@ def test_pictures_too_small_are_an_error_that_says_how_to_resize(name, height, w
     assert next_step.startswith("Add `preprocess: [resize: 32]`")
 
 
-@pytest.mark.parametrize("name", ["mlp", "resnet8", "resnet18", "mobilenet_v2", "vit-tiny"])
+@pytest.mark.parametrize("name", ["mlp", "compact", "resnet8", "resnet18", "mobilenet_v2", "vit-tiny"])
 def test_architectures_of_any_size_take_a_picture_of_two_by_three_pixels(name):
     network = build(name, (1, 2, 3), **SMALL[name]).eval()
     with torch.no_grad():

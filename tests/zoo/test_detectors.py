@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
 
 from sparknn_magic import registry
 from sparknn_magic.errors import BundleError, SpecError
@@ -14,8 +15,19 @@ from sparknn_magic.training.picture_ap import PictureAp50
 from sparknn_magic.training.pretrained import fitting, head_of
 from sparknn_zoo.detection import backbones
 from sparknn_zoo.detection.boxes import giou, iou
-from sparknn_zoo.detection.centernet import box_loss, class_loss, class_scores, focal, gaussians, heat_target, owners
+from sparknn_zoo.detection.centernet import (
+    box_loss,
+    certainty_loss,
+    class_loss,
+    class_scores,
+    focal,
+    gaussians,
+    heat_target,
+    owners,
+    peaks,
+)
 from sparknn_zoo.detection.fcos import assign, quality_focal
+from sparknn_zoo.vision.compact import stages
 
 SMALL = {"width": 8, "channels": 16}
 BOTH = pytest.mark.parametrize("name", ["centernet", "fcos"])
@@ -86,11 +98,11 @@ def test_the_quality_focal_loss_is_the_papers_and_least_at_the_quality():
 def test_right_boxes_cost_nothing_and_a_cell_in_two_learns_the_smaller():
     boxes = torch.tensor([[[0.0, 0, 64, 64], [16, 16, 48, 48]]])
     spread = gaussians(boxes, torch.ones(1, 2, dtype=torch.bool), 8, 8, 8)
-    owned = owners(spread, boxes)
-    found = boxes[:, :1].repeat(1, 64, 1)
-    assert float(box_loss(found, boxes, *owned)) == pytest.approx(0.75, abs=1e-5), "1 - GIoU of the smaller one"
+    which, share = owners(spread, boxes)
+    found, wanted = boxes[:, :1].repeat(1, 64, 1), boxes[0][which]
+    assert float(box_loss(found, wanted, share)) == pytest.approx(0.75, abs=1e-5), "1 - GIoU of the smaller one"
     found[0, 4 * 8 + 4] = boxes[0, 1]  # the cell of both centres
-    assert float(box_loss(found, boxes, *owned)) == pytest.approx(0, abs=1e-5)
+    assert float(box_loss(found, wanted, share)) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_cells_around_a_centre_learn_its_class_each_object_as_much_as_another():
@@ -171,22 +183,22 @@ def test_backbones_of_the_classification_zoo_give_a_map_of_each_stride(backbone,
 
 
 def test_a_stride_that_a_backbone_has_no_map_of_is_named_with_those_it_has():
-    chain = backbones.compact(3, 8)[:3]
+    chain = stages(3, 8)[:3]
     with pytest.raises(SpecError, match="no feature map of stride 16; it has 4"):
         backbones.Pyramid(chain, 3, 16)
 
 
-def classifier(folder, options, width):
+def classifier(folder, options, width, name="resnet18"):
     """A model folder as training leaves it: weights, and what bundle.json says of them."""
     from sparknn_magic.bundle.folder import sha256
 
     folder.mkdir()
-    network = registry.get("architecture", "resnet18").build(ImageInputs(3, 32, 32), 5, width=width)
+    network = registry.get("architecture", name).build(ImageInputs(3, 32, 32), 5, width=width)
     save_file(network.state_dict(), folder / "model.safetensors")
     (folder / "model.onnx").write_bytes(b"nothing")
     files = {name: sha256(folder / name) for name in ("model.safetensors", "model.onnx")}
     meta = {"format": 1, "name": "c", "task": "image-classification", "files": files}
-    (folder / "bundle.json").write_text(json.dumps(meta | {"model": {"name": "resnet18", "options": options}}))
+    (folder / "bundle.json").write_text(json.dumps(meta | {"model": {"name": name, "options": options}}))
     return network
 
 
@@ -201,12 +213,28 @@ def test_a_classifiers_weights_are_taken_and_executors_need_not_see_its_folder(t
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in own.items()}
 
 
+@BOTH
+def test_the_usual_backbone_starts_from_a_compact_classifier(name, tmp_path):
+    older = classifier(tmp_path / "old", {"width": 8}, 8, "compact")
+    network = build(name, pretrained=str(tmp_path / "old"))
+    learnt = {k: v for k, v in older.state_dict().items() if not k.startswith("head.")}
+    taken = network.pyramid.state_dict()
+    assert {k.replace("features", "chain"): v.tolist() for k, v in learnt.items()} == {
+        k: v.tolist() for k, v in taken.items()
+    }
+    assert (network.note, network.rebuild) == ("", {"pretrained": None})
+    with pytest.raises(BundleError, match="0% of it has the same shapes there"):
+        build(name, width=16, pretrained=str(tmp_path / "old"))
+
+
 def test_a_classifier_of_another_architecture_is_refused(tmp_path):
     classifier(tmp_path / "old", {"width": 8}, 8)
     with pytest.raises(BundleError, match="is a resnet18, and the backbone is mobilenet_v2"):
         build("fcos", backbone="mobilenet_v2", pretrained=str(tmp_path / "old"))
-    with pytest.raises(SpecError, match="`pretrained` needs a `backbone` of the classification zoo"):
+    with pytest.raises(BundleError, match="is a resnet18, and the backbone is compact"):
         build("fcos", pretrained=str(tmp_path / "old"))
+    with pytest.raises(SpecError, match="`backbone_options` are for the other backbones; of compact there is `width`"):
+        build("fcos", backbone_options={"width": 8})
 
 
 @BOTH
@@ -220,8 +248,49 @@ def test_only_the_classes_layers_start_anew_with_other_classes(name):
 
 def test_a_centernets_score_is_the_highest_heat_times_the_classs_probability():
     logits = 4 * torch.randn(2, 3, 5, 6)
-    scores = class_scores(logits)
-    torch.testing.assert_close(scores.sum(1), logits.sigmoid().amax(1))
+    certainty = torch.tensor([2.0, 1.0])
+    scores = class_scores(logits, certainty)
+    torch.testing.assert_close(scores.sum(1), (2 * logits.amax(1) + 1).sigmoid())
     odds = (logits[:, 0] - logits[:, 2]).exp()
     torch.testing.assert_close(scores[:, 0] / scores[:, 2], odds, rtol=1e-4, atol=0)
-    torch.testing.assert_close(class_scores(logits[:, :1]), logits[:, :1].sigmoid())
+    plain = torch.tensor([1.0, 0.0])
+    torch.testing.assert_close(class_scores(logits[:, :1], plain), logits[:, :1].sigmoid())
+
+
+def test_the_scaling_of_a_centernets_peaks_is_the_logistic_regression_of_what_they_have_found():
+    heat = torch.randn(6, 2, 20, 20)
+    heat.requires_grad_()
+    highest = heat.detach().amax(1, keepdim=True)
+    peak = peaks(highest).flatten(1)
+    hit = torch.rand(6, 400) < (3 * highest.flatten(1) - 4).sigmoid()
+    assert 0.1 < hit[peak].float().mean() < 0.9
+    certainty = torch.tensor([1.0, 0.0], requires_grad=True)
+    optimizer = torch.optim.LBFGS([certainty], max_iter=100)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = certainty_loss(heat, hit, certainty).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    reference = LogisticRegression(C=np.inf).fit(highest.flatten(1)[peak][:, None], hit[peak])
+    expected = [reference.coef_[0, 0], reference.intercept_[0]]
+    np.testing.assert_allclose(certainty.detach().numpy(), expected, rtol=0.01)
+    assert heat.grad is None, "the heat maps learn nothing by it"
+
+
+def test_a_peak_has_found_an_object_where_its_box_overlaps_that_of_its_bump():
+    network = build("centernet", DetectionInputs(3, 64, 96, (20.0, 24.0, 28.0, 32.0, 36.0)), stride=8)
+    target = torch.tensor([[[0.0, 8, 8, 40, 40]]])
+    heat, sides = torch.full((1, 3, 8, 12), -4.0), torch.zeros(1, 4, 8, 12)
+    heat[0, 0, 3, 3] = 2.0  # the only peak but for the background's
+
+    def sure(half):
+        sides[:] = float(np.log(half / float(network.scale)))
+        network.certainty.grad = None
+        network.loss((heat, sides), target).sum().backward()
+        return float(network.certainty.grad[1])
+
+    # One of many peaks: found, it draws the offset up, missed, down, by as much as its probability is off.
+    assert sure(5.0) - sure(16.0) == pytest.approx(0.1, rel=1e-4)

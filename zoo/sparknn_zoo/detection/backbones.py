@@ -1,4 +1,4 @@
-"""Feature maps of a picture at several strides: a small network of its own, or one of the classification zoo.
+"""Feature maps of a picture at several strides, by a network of the classification zoo.
 
 B batch, C channels, H height, W width.
 """
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from sparknn_magic.errors import SpecError
 from sparknn_magic.plugin import DetectionInputs, ImageInputs
 from sparknn_zoo.detection.pretrained import open_classifier, take_what_fits
-from sparknn_zoo.vision.common import he_init
 
 Backbone = Literal["compact", "resnet18", "resnet34", "resnet50", "mobilenet_v2", "convnext-atto"]
-# Those of the zoo: where each is, what it is built with, and what follows its last feature map.
-OTHERS: dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]] = {
+# Where each is, what it is built with, and what follows its last feature map.
+NETWORKS: dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]] = {
+    "compact": ("sparknn_zoo.vision.compact", "compact", {}, ("head",)),
     "resnet18": ("sparknn_zoo.vision.resnet", "resnet18", {"stem": "imagenet"}, ("head",)),
     "resnet34": ("sparknn_zoo.vision.resnet", "resnet34", {"stem": "imagenet"}, ("head",)),
     "resnet50": ("sparknn_zoo.vision.resnet", "resnet50", {"stem": "imagenet"}, ("head",)),
@@ -26,37 +26,6 @@ OTHERS: dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]] = {
 }
 LEAST = 32  # pixels of a side: the last feature map has one cell for as many
 TRIED = 64  # pixels of a side of the picture that the strides are found with
-DEPTHS, FACTORS = (1, 3, 3, 1), (2.0, 4.0, 6.0, 8.0)  # of the compact network's stages, at strides 4, 8, 16 and 32
-
-
-def conv_block(channels_in: int, channels_out: int, size: int = 3, *, stride: int = 1) -> nn.Sequential:
-    """Convolution, BatchNorm, ReLU."""
-    conv = nn.Conv2d(channels_in, channels_out, size, stride=stride, padding=size // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU())
-
-
-class Residual(nn.Module):
-    """1x1 to half the channels, 3x3 back; plus x. Source: Redmon and Farhadi 2018, YOLOv3, table 1 (Darknet-53)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.branch = nn.Sequential(conv_block(channels, channels // 2, 1), conv_block(channels // 2, channels))
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """float32[B, channels, H, W] -> the same."""
-        return x_BCHW + self.branch(x_BCHW)
-
-
-def compact(channels: int, width: int) -> list[nn.Module]:
-    """Return the chain of a small residual network: a stem of stride 2, then four stages that each halve the map."""
-    chain: list[nn.Module] = [conv_block(channels, width, stride=2)]
-    before = width
-    for depth, factor in zip(DEPTHS, FACTORS, strict=True):
-        wide = int(width * factor)
-        chain.append(conv_block(before, wide, stride=2))
-        chain += [Residual(wide) for _ in range(depth)]
-        before = wide
-    return chain
 
 
 class Pyramid(nn.Module):
@@ -134,22 +103,18 @@ def build_pyramid(
             f"{name} needs pictures of at least {LEAST}x{LEAST} pixels, these are {inputs.height}x{inputs.width}.",
             hint="Add `preprocess: [letterbox: 320]`.",
         )
-    if backbone == "compact":
-        if older is not None or options is not None:
-            word = "backbone_options" if older is None else "pretrained"
-            raise SpecError(f"{name}: `{word}` needs a `backbone` of the classification zoo.")
-        chain = compact(inputs.channels, width)
-        he_init(nn.ModuleList(chain))
-        return Pyramid(chain, inputs.channels, first), Rebuilt({"pretrained": None}, "")
-    module, attribute, fixed, behind = OTHERS[backbone]
-    given = {**(older.options(backbone) if older is not None else {}), **(options or {}), **fixed}
+    if backbone == "compact" and options is not None:
+        raise SpecError(f"{name}: `backbone_options` are for the other backbones; of compact there is `width`.")
+    module, attribute, fixed, behind = NETWORKS[backbone]
+    older_options = older.options(backbone) if older is not None else {}
+    given = {"width": width} if backbone == "compact" else {**older_options, **(options or {}), **fixed}
     build = getattr(importlib.import_module(module), attribute)
     try:
         network = build(ImageInputs(inputs.channels, inputs.height, inputs.width), 1, **given)
     except TypeError as error:  # an option that there is not: its own words name it
         raise SpecError(f"{name}: backbone_options: {str(error).split('() ')[-1]}.") from error
     note = take_what_fits(network, older, behind) if older is not None else ""
-    rebuilt = Rebuilt({"pretrained": None, "backbone_options": given}, note)
+    rebuilt = Rebuilt({"pretrained": None} | ({} if backbone == "compact" else {"backbone_options": given}), note)
     return Pyramid(_chain(network, behind), inputs.channels, first), rebuilt
 
 

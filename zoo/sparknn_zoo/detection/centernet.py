@@ -4,7 +4,8 @@ Source: Zhou et al. 2019, Objects as Points, https://arxiv.org/abs/1904.07850. T
 Training-Time-Friendly Network, https://arxiv.org/abs/1909.00700: Gaussians as wide and as high as the box, and many
 cells around a centre that all learn its box, by their distances to its sides and GIoU: it learns from few pictures.
 Here those cells learn its class too: in a heat map alone one cell of an object has its class, which tells shirts from
-coats only after many more pictures. A score is the highest heat times the class's probability.
+coats only after many more pictures. A score is the probability that a peak is an object, times that of its class. Heat
+is no probability, as the focal loss draws it to the middle: Platt scaling, learnt beside, makes one of it.
 
 B batch, C channels, H height, W width (h, w of the heat map), K classes, M true boxes, Q = h * w cells.
 """
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from sparknn_magic.plugin import DetectionInputs, architecture
 from sparknn_zoo.detection.backbones import Backbone, Pyramid, build_pyramid
-from sparknn_zoo.detection.boxes import area, around, cell_centres, giou
+from sparknn_zoo.detection.boxes import area, around, cell_centres, giou, iou
 from sparknn_zoo.detection.parts import LARGEST, TopDown, branch, finest_stride, objects_a_picture, prior_bias
 
 SOURCE = "Zhou et al. 2019, Objects as Points, arXiv:1904.07850; Liu et al. 2019, TTFNet, arXiv:1909.00700"
@@ -27,6 +28,9 @@ LEAST_DEVIATION = 0.4  # cells: the Gaussian of a box smaller than a cell
 CUT = 0.05  # of the Gaussian's peak: cells below learn no box
 BOX_WEIGHT = 5.0  # of the box's loss beside the heat map's: TTFNet, sec. 4.3
 CLASS_WEIGHT = 3.0  # of the class's loss beside the heat map's
+SLOPE, OFFSET = 3.0, 2.0  # of Platt scaling, before training; photos and scenes of several sets end near them
+CERTAINTY_WEIGHT = 0.1  # of its loss; little, so that clipped gradients of the network stay what they are
+FOUND = 0.5  # IoU with an object's box from which a peak in its bump has found it
 ALPHA, BETA = 2.0, 4.0  # of the heat map's focal loss: Law and Deng 2018, CornerNet, eq. 1
 
 
@@ -50,6 +54,7 @@ class CenterNet(nn.Module):
         self.sides = branch(channels, 4)
         # The distance in pixels that a raw 0 means; beside the weights, because these go with it.
         self.register_buffer("scale", torch.tensor(scale))
+        self.certainty = nn.Parameter(torch.tensor([SLOPE, OFFSET]))
 
     def forward(self, x_BCHW: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """float32[B, C, H, W] -> logits of the heat maps [B, K, h, w], raw distances to the sides [B, 4, h, w]."""
@@ -64,36 +69,68 @@ class CenterNet(nn.Module):
 
     def detections(self, raw: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return boxes float32[B, Q, 4] and scores float32[B, Q, K]: of peaks theirs, of all other cells 0."""
-        score_BKhw = class_scores(raw[0].float())
-        peaks = F.max_pool2d(score_BKhw, 3, stride=1, padding=1) == score_BKhw
-        scores = torch.where(peaks, score_BKhw, torch.zeros_like(score_BKhw))
+        score_BKhw = class_scores(raw[0].float(), self.certainty)
+        scores = torch.where(peaks(score_BKhw), score_BKhw, torch.zeros_like(score_BKhw))
         return self.boxes(raw[1]), scores.flatten(2).transpose(1, 2)
 
     def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        """Return the focal loss of the heat maps, and GIoU and cross-entropy around centres, a picture: float32[B]."""
+        """Return the loss of each picture, float32[B].
+
+        It is the focal loss of the heat maps, GIoU and cross-entropy around centres, and the cross-entropy of which
+        peaks are objects.
+        """
         heat_BKhw, sides_B4hw = raw[0].float(), raw[1].float()
+        target = target if target.shape[1] else target.new_full((len(target), 1, 5), -1.0)  # one that is no box
         classes_BM, boxes_BM4 = target[:, :, 0], target[:, :, 1:].float()
         real_BM = classes_BM >= 0
         height, width = heat_BKhw.shape[2:]
         spread_BMQ = gaussians(boxes_BM4, real_BM, height, width, self.stride)
         wanted_BKQ = heat_target(spread_BMQ, classes_BM, heat_BKhw.shape[1])
         heat_B = focal(heat_BKhw.flatten(2), wanted_BKQ).sum((1, 2))
-        if not boxes_BM4.shape[1]:
-            return heat_B + sides_B4hw.sum((1, 2, 3)) * 0.0  # a gradient of 0: no parameter is left out
         which_BQ, share_BQ = owners(spread_BMQ, boxes_BM4)
-        box_B = box_loss(self.boxes(sides_B4hw), boxes_BM4, which_BQ, share_BQ)
+        found_BQ4 = self.boxes(sides_B4hw)
+        wanted_BQ4 = boxes_BM4.gather(1, which_BQ[:, :, None].expand(-1, -1, 4))
+        box_B = box_loss(found_BQ4, wanted_BQ4, share_BQ)
         class_B = class_loss(heat_BKhw.flatten(2), classes_BM, which_BQ, share_BQ)
-        return (heat_B + BOX_WEIGHT * box_B + CLASS_WEIGHT * class_B) / objects_a_picture(real_BM.sum(1))
+        hit_BQ = (share_BQ > 0) & (iou(found_BQ4.detach(), wanted_BQ4)[0] > FOUND)
+        sure_B = certainty_loss(heat_BKhw, hit_BQ, self.certainty)
+        whole_B = heat_B + BOX_WEIGHT * box_B + CLASS_WEIGHT * class_B + CERTAINTY_WEIGHT * sure_B
+        return whole_B / objects_a_picture(real_BM.sum(1))
 
 
-def class_scores(logits_BKhw: Tensor) -> Tensor:
+def class_scores(logits_BKhw: Tensor, certainty: Tensor) -> Tensor:
     """Return the score of each class in each cell: that an object is there, times that it is of this class.
 
-    The first is the highest heat of all classes, the second their softmax, which the cross-entropy has taught: it knows
-    the likely second class where a heat map of its own hardly shows it. Of one class it is the heat map's score.
+    The first is that of the highest heat of all classes, by `certainty`; the second their softmax, which the
+    cross-entropy has taught: it knows the likely second class where a heat map of its own hardly shows it.
     Source: Redmon et al. 2016, You Only Look Once, arXiv:1506.02640, eq. 1.
     """
-    return logits_BKhw.sigmoid().amax(1, keepdim=True) * logits_BKhw.softmax(1)
+    return scaled(logits_BKhw.amax(1, keepdim=True), certainty).sigmoid() * logits_BKhw.softmax(1)
+
+
+def scaled(heat: Tensor, certainty: Tensor) -> Tensor:
+    """Return the logit of the probability that a peak of this logit is an object: slope * heat + offset, any shape.
+
+    Source: Platt 1999, Probabilistic Outputs for Support Vector Machines.
+    """
+    return certainty[0] * heat + certainty[1]
+
+
+def peaks(x_BKhw: Tensor) -> Tensor:
+    """Return which cells are the highest of the nine around them, bool[B, K, h, w]."""
+    return F.max_pool2d(x_BKhw, 3, stride=1, padding=1) == x_BKhw
+
+
+def certainty_loss(heat_BKhw: Tensor, hit_BQ: Tensor, certainty: Tensor) -> Tensor:
+    """Return the cross-entropy of which peaks have found an object, a sum for each picture: float32[B].
+
+    The heat maps learn nothing by it.
+    """
+    highest_B1hw = heat_BKhw.detach().amax(1, keepdim=True)
+    entropy_BQ = F.binary_cross_entropy_with_logits(
+        scaled(highest_B1hw, certainty).flatten(1), hit_BQ.float(), reduction="none"
+    )
+    return (entropy_BQ * peaks(highest_B1hw).flatten(1)).sum(1)
 
 
 def gaussians(boxes_BM4: Tensor, real_BM: Tensor, height: int, width: int, stride: int) -> Tensor:
@@ -147,9 +184,8 @@ def owners(spread_BMQ: Tensor, boxes_BM4: Tensor) -> tuple[Tensor, Tensor]:
     return which_BQ, share_BQ / total_BM.gather(1, which_BQ).clamp(min=1e-4)
 
 
-def box_loss(found_BQ4: Tensor, boxes_BM4: Tensor, which_BQ: Tensor, share_BQ: Tensor) -> Tensor:
+def box_loss(found_BQ4: Tensor, wanted_BQ4: Tensor, share_BQ: Tensor) -> Tensor:
     """Return the sum over a picture's boxes of 1 - GIoU, a mean over the cells near each box's centre: float32[B]."""
-    wanted_BQ4 = boxes_BM4.gather(1, which_BQ[:, :, None].expand(-1, -1, 4))
     return (share_BQ * (1 - giou(found_BQ4, wanted_BQ4))).sum(1)
 
 
@@ -178,11 +214,11 @@ def centernet(
 
     Pictures of at least 32x32 pixels. No two objects of a class may have their centres in one cell.
 
-    backbone: compact, a small residual network of its own, or one of the classification zoo: resnet18, resnet34,
-        resnet50, mobilenet_v2 or convnext-atto.
-    backbone_options: of that architecture; the pretrained model's own where they are not given.
+    backbone: an architecture of the classification zoo: compact, resnet18, resnet34, resnet50, mobilenet_v2 or
+        convnext-atto.
+    backbone_options: of that architecture, but of compact; the pretrained model's own where they are not given.
     pretrained: folder or name of a model of that architecture, trained here, whose weights the backbone starts from.
-    width: channels of the compact backbone's stem; its stages have 2, 4, 6 and 8 times as many.
+    width: channels of the stem of the backbone `compact`; its stages have 2, 4, 6 and 8 times as many.
     channels: of the neck and the heads.
     stride: pixels of a side of a cell; auto is 4 where a twentieth of the training boxes is under 24 pixels, else 8.
     Source: Zhou et al. 2019; losses of Liu et al. 2019.

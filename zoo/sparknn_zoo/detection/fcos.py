@@ -138,11 +138,11 @@ def fcos(
 
     Pictures of at least 32x32 pixels. Boxes of one class that overlap by more than 0.6 are left out but for the best.
 
-    backbone: compact, a small residual network of its own, or one of the classification zoo: resnet18, resnet34,
-        resnet50, mobilenet_v2 or convnext-atto.
-    backbone_options: of that architecture; the pretrained model's own where they are not given.
+    backbone: an architecture of the classification zoo: compact, resnet18, resnet34, resnet50, mobilenet_v2 or
+        convnext-atto.
+    backbone_options: of that architecture, but of compact; the pretrained model's own where they are not given.
     pretrained: folder or name of a model of that architecture, trained here, whose weights the backbone starts from.
-    width: channels of the compact backbone's stem; its stages have 2, 4, 6 and 8 times as many.
+    width: channels of the stem of the backbone `compact`; its stages have 2, 4, 6 and 8 times as many.
     channels: of the neck and the heads.
     stride: of the finest map, in pixels; auto is 4 where a twentieth of the training boxes is under 24, else 8. Each
         further map has cells of twice the side, up to 32.

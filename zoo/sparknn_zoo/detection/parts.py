@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparknn_magic.plugin import DetectionInputs
-from sparknn_zoo.detection.backbones import conv_block
 from sparknn_zoo.vision.common import he_init
+from sparknn_zoo.vision.compact import conv_block
 
 PRIOR = 0.01  # score of every place before training: Lin et al. 2017, Focal Loss, sec. 3.3
 SMALL_BOX = 24.0  # pixels: where a twentieth of the boxes is smaller, the finest map is that of stride 4
