@@ -11,6 +11,7 @@ import pyarrow as pa
 from PIL import Image
 
 from sparknn_magic.data.encoded import MAX_PIXELS
+from sparknn_magic.data.pixels import is_list
 from sparknn_magic.data.worker import map_pictures, picture_header
 from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import Part
@@ -25,7 +26,8 @@ _STRUCT = pa.struct(
         ("data", pa.binary()),
     ]
 )
-MOST_SIDE = 4096  # pixels of a crop
+MOST_SIDE = 1024  # pixels of a crop: a picture may have many
+CORNERS = ("x1", "y1", "x2", "y2")
 _GREY, _BGR = 0, 16  # OpenCV's CV_8UC1 and CV_8UC3
 
 
@@ -56,39 +58,63 @@ def resized(images: pa.Array, heights: pa.Array, widths: pa.Array) -> pa.Array:
 
 
 def cropped(images: pa.Array, boxes: pa.Array, margins: pa.Array, sides: pa.Array) -> pa.Array:
-    """Return lists of image structs, side x side pixels: of each box (x1, y1, x2, y2 in pixels) the square around it.
+    """Return lists of image structs, side x side pixels: of each box the square around it in the upright picture.
 
-    The square's side is the longer one of the box and `margin` of it at either end; bilinear, antialiased, black beyond
-    the picture. A box is first cut off at the picture's edge; null for one without area there, or not of four numbers.
-    Raises: DataError for a side that no picture can have, or a margin below 0 or above 1.
+    boxes: lists of [x1, y1, x2, y2] or of struct<x1, y1, x2, y2>, numbers of pixels. Each is first cut off at the
+    picture's edge; null in place of one that has no area then, or is no four finite numbers. The square's side is the
+    box's longer one and `margin` of it at either end; bilinear, antialiased, black beyond the picture.
+    Raises: DataError for boxes of another type, a side that is not from 1 to 1,024, a margin not from 0 to 1.
     """
-    given = list(zip(boxes.to_pylist(), margins.to_pylist(), sides.cast(pa.int64()).to_pylist(), strict=True))
-    for _, margin, side in given:
+    found = _corners(boxes)
+    given = list(zip(margins.cast(pa.float64()).to_pylist(), sides.cast(pa.int64()).to_pylist(), strict=True))
+    for margin, side in given:
         if side is not None and not 1 <= side <= MOST_SIDE:
             raise DataError(f"nn_crops: a side has 1 to {MOST_SIDE} pixels, not {side}.")
         if margin is not None and not 0 <= margin <= 1:
             raise DataError(f"nn_crops: margin is a share of the box's side from 0 to 1, not {margin}.")
 
     def make(i: int, image: Image.Image) -> list[dict[str, Any] | None] | None:
-        found, margin, side = given[i]
-        if found is None or margin is None or side is None:
+        row, (margin, side) = found[i], given[i]
+        if row is None or margin is None or side is None:
             return None
-        squares = [_square(box, float(margin), image.size) for box in found]
-        return [s and _struct(image.crop(s).resize((side, side), Image.Resampling.BILINEAR)) for s in squares]
+        return [_crop(image, box, margin, side) for box in row]
 
     return pa.array(map_pictures(images, make), pa.list_(_STRUCT))
 
 
-def _square(box: Any, margin: float, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Return the corners of the square around a box; None where there is no box in a picture of this size."""
-    if box is None or len(box) != 4 or None in box:
+def _corners(boxes: pa.Array) -> list[list[Any] | None]:
+    """Return each row's boxes as lists of numbers. Raises: DataError where the type is another one."""
+    kind = boxes.type
+    if pa.types.is_null(kind):
+        return [None] * len(boxes)
+    inner = kind.value_type if is_list(kind) else None
+    if inner is not None and pa.types.is_struct(inner) and {field.name for field in inner} >= set(CORNERS):
+        rows = boxes.to_pylist()
+        return [row and [box and [box[name] for name in CORNERS] for box in row] for row in rows]
+    if inner is None or not is_list(inner) or not _is_number(inner.value_type):
+        raise DataError(f"nn_crops: boxes are array<array<number>> or array<struct<x1, y1, x2, y2>>, not {kind}.")
+    return boxes.to_pylist()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _crop(image: Image.Image, box: list[Any] | None, margin: float, side: int) -> dict[str, Any] | None:
+    if box is None or len(box) != 4 or None in box or not np.isfinite(corners := np.array(box, float)).all():
         return None
-    x1, y1, x2, y2 = np.clip(np.array(box, float), 0, [*size, *size])
-    if not (x1 < x2 and y1 < y2):
-        return None  # NaN too
-    side = max(1, round(max(x2 - x1, y2 - y1) * (1 + 2 * margin)))
-    left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
-    return left, top, left + side, top + side
+    x1, y1, x2, y2 = np.clip(corners, 0, [*image.size, *image.size])
+    if x1 >= x2 or y1 >= y2:
+        return None
+    length = max(1, round(max(x2 - x1, y2 - y1) * (1 + 2 * margin)))
+    left, top = round((x1 + x2 - length) / 2), round((y1 + y2 - length) / 2)
+    # Only what is seen is resized: the square itself may be larger than any picture may be.
+    seen = max(left, 0), max(top, 0), min(left + length, image.width), min(top + length, image.height)
+    place = [round((at - start) * side / length) for at, start in zip(seen, (left, top) * 2, strict=True)]
+    size = max(1, place[2] - place[0]), max(1, place[3] - place[1])
+    square = Image.new(image.mode, (side, side))
+    square.paste(image.resize(size, Image.Resampling.BILINEAR, box=seen), (place[0], place[1]))
+    return _struct(square)
 
 
 def normalized(images: pa.Array, means: pa.Array, stds: pa.Array) -> pa.Array:

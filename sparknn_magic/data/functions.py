@@ -29,9 +29,10 @@ def nn_resize(image: pa.Array, height: pa.Array, width: pa.Array) -> pa.Array:
 
 
 def nn_crops(image: pa.Array, boxes: pa.Array, margin: pa.Array, side: pa.Array) -> pa.Array:
-    """Picture -> an image struct of side x side pixels for each of its boxes, x1, y1, x2, y2 in pixels.
+    """Picture -> an image struct of side x side pixels for each of its boxes; null for one without area in the picture.
 
-    Each shows the square around its box, larger by `margin` of the box's longer side at every side.
+    boxes: array<array<number>> or array<struct<x1, y1, x2, y2>> in pixels of the upright picture. Each crop shows the
+    square around its box and `margin` (0 to 1) of the box's longer side all around; black beyond the picture.
     """
     from sparknn_magic.data.arrays import cropped
 

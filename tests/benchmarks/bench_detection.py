@@ -71,10 +71,11 @@ def detector(size: int, path: Path, pixels: np.ndarray) -> None:
     with torch.no_grad():
         images = torch.from_numpy(pixels)
         body.heat[-1].weight *= SPREAD / body(*model.front(images))[0].std()
-        heat, sides = body(*model.front(images))
+        heat, sides, _ = body(*model.front(images))
 
         def too_many(bias: float) -> bool:
-            return int((body.detections((heat + bias, sides))[1] >= rules.score).sum()) > OBJECTS * len(pixels)
+            sure = body.certainty((heat + bias).amax(1, keepdim=True))
+            return int((body.detections((heat + bias, sides, sure))[1] >= rules.score).sum()) > OBJECTS * len(pixels)
 
         body.heat[-1].bias += bisect_left(range(-2000, 2000), True, key=lambda n: too_many(n / 100)) / 100 - 20
     export_detector(model, (size, size, 3), path, {}, rules)

@@ -79,10 +79,17 @@ def test_crops_are_squares_around_the_boxes_black_beyond_the_picture_and_go_into
     expected = np.zeros((24, 24, 3), np.uint8)
     expected[2:] = pixels[:22, 8:32]
     assert first[0].asDict() == spark_image(expected, origin="")
-    # Cut off at the corner it is 10x10 about (55, 35), the square 12.
-    corner = np.zeros((12, 12, 3), np.uint8)
-    corner[:11, :11] = pixels[29:40, 49:60]
-    assert first[1].asDict() == spark_image(np.asarray(Image.fromarray(corner).resize((24, 24), 2)), origin="")
+    # Cut off at the corner it is 10x10 about (55, 35); the square has 12, of which one row and one column are beyond.
+    corner = np.zeros((24, 24, 3), np.uint8)
+    corner[:22, :22] = np.asarray(Image.fromarray(pixels[29:40, 49:60]).resize((22, 22), Image.Resampling.BILINEAR))
+    found = np.frombuffer(first[1].data, np.uint8).reshape(24, 24, 3)[:, :, ::-1]
+    # Its first row and column are blended with the pixels before them.
+    assert np.array_equal(found[1:22, 1:22], corner[1:22, 1:22])
+    assert not found[22:].any()
+    assert not found[:, 22:].any()
+    structs = "transform(boxes, b -> named_struct('x1', b[0], 'y1', b[1], 'x2', b[2], 'y2', get(b, 3)))"
+    again = spark.sql(f"SELECT nn_crops(image, {structs}, 0.1, 24) AS x FROM {{frame}}", frame=frame).collect()[0].x
+    assert again == first[:4] + [None] * 3, "what a detector's objects have"
     inline = "LATERAL VIEW inline(arrays_zip(nn_crops(image, boxes, 0.1, 24), labels)) AS picture, label"
     query = f"SELECT label FROM {{frame}} {inline} WHERE picture IS NOT NULL"
     assert [row.label for row in spark.sql(query, frame=frame).collect()] == ["wide", "corner"]
@@ -113,7 +120,8 @@ def test_size_is_read_from_the_header_and_a_picture_is_what_decodes_to_its_end(s
     ("expression", "words"),
     [
         ("nn_resize(image, 0, 4)", "nn_resize: 0x4 is not a size"),
-        ("nn_crops(image, array(array(0, 0, 9, 9)), 0, 0)", "nn_crops: a side has 1 to 4096 pixels, not 0"),
+        ("nn_crops(image, array(array(0, 0, 9, 9)), 0, 0)", "nn_crops: a side has 1 to 1024 pixels, not 0"),
+        ("nn_crops(image, array(0, 0, 9, 9), 0, 8)", "nn_crops: boxes are array<array<number>> or array<struct"),
         ("nn_crops(image, array(array(0, 0, 9, 9)), 1.5, 8)", "nn_crops: margin is a share of the box's side"),
         ("nn_normalize(image, 0.5, 0)", "nn_normalize: a std of 0 divides by nothing"),
         ("nn_normalize(image, array(0.5, 0.5), 1)", "nn_normalize: mean has 2 numbers"),

@@ -16,6 +16,7 @@ from sparknn_magic.training.pretrained import fitting, head_of
 from sparknn_zoo.detection import backbones
 from sparknn_zoo.detection.boxes import giou, iou
 from sparknn_zoo.detection.centernet import (
+    Platt,
     box_loss,
     certainty_loss,
     class_loss,
@@ -223,7 +224,7 @@ def test_the_usual_backbone_starts_from_a_compact_classifier(name, tmp_path):
         k: v.tolist() for k, v in taken.items()
     }
     assert (network.note, network.rebuild) == ("", {"pretrained": None})
-    with pytest.raises(BundleError, match="0% of it has the same shapes there"):
+    with pytest.raises(SpecError, match="has width 8, and the backbone 16"):
         build(name, width=16, pretrained=str(tmp_path / "old"))
 
 
@@ -246,51 +247,59 @@ def test_only_the_classes_layers_start_anew_with_other_classes(name):
     assert set(fresh) == differing
 
 
-def test_a_centernets_score_is_the_highest_heat_times_the_classs_probability():
-    logits = 4 * torch.randn(2, 3, 5, 6)
-    certainty = torch.tensor([2.0, 1.0])
-    scores = class_scores(logits, certainty)
-    torch.testing.assert_close(scores.sum(1), (2 * logits.amax(1) + 1).sigmoid())
+def test_a_centernets_score_is_that_of_an_object_times_the_classs_probability():
+    logits, sure = 4 * torch.randn(2, 3, 5, 6), torch.randn(2, 1, 5, 6)
+    scores = class_scores(logits, sure)
+    torch.testing.assert_close(scores.sum(1, keepdim=True), sure.sigmoid())
     odds = (logits[:, 0] - logits[:, 2]).exp()
     torch.testing.assert_close(scores[:, 0] / scores[:, 2], odds, rtol=1e-4, atol=0)
-    plain = torch.tensor([1.0, 0.0])
-    torch.testing.assert_close(class_scores(logits[:, :1], plain), logits[:, :1].sigmoid())
 
 
-def test_the_scaling_of_a_centernets_peaks_is_the_logistic_regression_of_what_they_have_found():
-    heat = torch.randn(6, 2, 20, 20)
-    heat.requires_grad_()
-    highest = heat.detach().amax(1, keepdim=True)
-    peak = peaks(highest).flatten(1)
-    hit = torch.rand(6, 400) < (3 * highest.flatten(1) - 4).sigmoid()
-    assert 0.1 < hit[peak].float().mean() < 0.9
-    certainty = torch.tensor([1.0, 0.0], requires_grad=True)
-    optimizer = torch.optim.LBFGS([certainty], max_iter=100)
+def test_what_makes_scores_of_heat_is_the_logistic_regression_of_which_peaks_are_objects():
+    heat = torch.randn(6, 1, 20, 20)
+    peak = peaks(heat).flatten(1)
+    right = torch.rand(6, 400) < (3 * heat.flatten(1) - 4).sigmoid()
+    assert 0.1 < right[peak].float().mean() < 0.9
+    which = torch.arange(400).repeat(6, 1)  # each cell has an object of its own
+    platt = Platt()
+    optimizer = torch.optim.LBFGS(platt.parameters(), max_iter=100)
 
     def closure():
         optimizer.zero_grad()
-        loss = certainty_loss(heat, hit, certainty).sum()
+        loss = certainty_loss(platt(heat), which, right, 400).sum()
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    reference = LogisticRegression(C=np.inf).fit(highest.flatten(1)[peak][:, None], hit[peak])
-    expected = [reference.coef_[0, 0], reference.intercept_[0]]
-    np.testing.assert_allclose(certainty.detach().numpy(), expected, rtol=0.01)
-    assert heat.grad is None, "the heat maps learn nothing by it"
+    reference = LogisticRegression(C=np.inf).fit(heat.flatten(1)[peak][:, None], right[peak])
+    found = [platt.log_slope.exp().item(), platt.offset.item()]
+    np.testing.assert_allclose(found, [reference.coef_[0, 0], reference.intercept_[0]], rtol=0.01)
 
 
-def test_a_peak_has_found_an_object_where_its_box_overlaps_that_of_its_bump():
-    network = build("centernet", DetectionInputs(3, 64, 96, (20.0, 24.0, 28.0, 32.0, 36.0)), stride=8)
-    target = torch.tensor([[[0.0, 8, 8, 40, 40]]])
-    heat, sides = torch.full((1, 3, 8, 12), -4.0), torch.zeros(1, 4, 8, 12)
-    heat[0, 0, 3, 3] = 2.0  # the only peak but for the background's
+def test_of_an_objects_peaks_the_highest_is_right_and_the_others_are_too_much():
+    sure = torch.full((1, 1, 3, 9), -9.0)
+    sure[0, 0, 1, [1, 4, 7]] = torch.tensor([2.0, 3.0, 1.0])
+    which = torch.zeros(1, 27, dtype=torch.long)
+    which[0, [7 + 9]] = 1
+    right = torch.zeros(1, 27, dtype=torch.bool)
+    right[0, [9 + 1, 9 + 4, 9 + 7]] = True
+    flat = int((peaks(sure) & (sure == -9)).sum())  # of the background, where all cells are alike
+    expected = np.log1p(np.exp(2.0)) + np.log1p(np.exp(-3.0)) + np.log1p(np.exp(-1.0)) + flat * np.log1p(np.exp(-9.0))
+    assert float(certainty_loss(sure, which, right, 2)) == pytest.approx(expected, rel=1e-5)
+    # Where their boxes are wrong all are.
+    expected += 3.0 + 1.0
+    assert float(certainty_loss(sure, which, right & False, 2)) == pytest.approx(expected, rel=1e-5)
 
-    def sure(half):
-        sides[:] = float(np.log(half / float(network.scale)))
-        network.certainty.grad = None
-        network.loss((heat, sides), target).sum().backward()
-        return float(network.certainty.grad[1])
 
-    # One of many peaks: found, it draws the offset up, missed, down, by as much as its probability is off.
-    assert sure(5.0) - sure(16.0) == pytest.approx(0.1, rel=1e-4)
+def test_heat_learns_nothing_by_its_scaling_and_sure_scores_have_one_peak_each():
+    network = build("centernet", outputs=1)
+    x = torch.randn(1, 3, 64, 96)
+    network(x)[2].sum().backward()
+    assert network.heat[3].weight.grad is None
+    assert network.certainty.offset.grad is not None
+    heat = torch.full((1, 1, 8, 12), -5.0)
+    heat[0, 0, 2:5, 4:7] = torch.tensor([[7.5, 7.6, 7.5], [7.6, 7.7, 7.6], [7.5, 7.6, 7.5]])
+    raw = heat, torch.zeros(1, 4, 8, 12), network.certainty(heat)
+    scores = network.detections(raw)[1][0, :, 0].detach()
+    assert (class_scores(heat, raw[2]) == 1).sum() == 9, "equal in float32"
+    assert (scores > 0.5).nonzero().tolist() == [[3 * 12 + 5]]

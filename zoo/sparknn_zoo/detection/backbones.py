@@ -107,6 +107,9 @@ def build_pyramid(
         raise SpecError(f"{name}: `backbone_options` are for the other backbones; of compact there is `width`.")
     module, attribute, fixed, behind = NETWORKS[backbone]
     older_options = older.options(backbone) if older is not None else {}
+    if backbone == "compact" and older_options.get("width", width) != width:
+        other = older_options["width"]
+        raise SpecError(f"'{pretrained}' has width {other}, and the backbone {width}.", hint=f"Write `width: {other}`.")
     given = {"width": width} if backbone == "compact" else {**older_options, **(options or {}), **fixed}
     build = getattr(importlib.import_module(module), attribute)
     try:

@@ -10,6 +10,7 @@ is no probability, as the focal loss draws it to the middle: Platt scaling, lear
 B batch, C channels, H height, W width (h, w of the heat map), K classes, M true boxes, Q = h * w cells.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
 import torch
@@ -28,10 +29,30 @@ LEAST_DEVIATION = 0.4  # cells: the Gaussian of a box smaller than a cell
 CUT = 0.05  # of the Gaussian's peak: cells below learn no box
 BOX_WEIGHT = 5.0  # of the box's loss beside the heat map's: TTFNet, sec. 4.3
 CLASS_WEIGHT = 3.0  # of the class's loss beside the heat map's
-SLOPE, OFFSET = 3.0, 2.0  # of Platt scaling, before training; photos and scenes of several sets end near them
+SLOPE, OFFSET = 3.0, 2.0  # of Platt scaling, before training: on scenes it ends near them
 CERTAINTY_WEIGHT = 0.1  # of its loss; little, so that clipped gradients of the network stay what they are
 FOUND = 0.5  # IoU with an object's box from which a peak in its bump has found it
 ALPHA, BETA = 2.0, 4.0  # of the heat map's focal loss: Law and Deng 2018, CornerNet, eq. 1
+
+
+COLD = -1e9  # a logit below all others
+Raw = tuple[Tensor, Tensor, Tensor]  # float32[B, K, h, w], [B, 4, h, w], [B, 1, h, w]
+
+
+class Platt(nn.Module):
+    """The logit of the probability that a peak of this heat is an object: slope * heat + offset, the slope above 0.
+
+    Source: Platt 1999, Probabilistic Outputs for Support Vector Machines.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_slope = nn.Parameter(torch.tensor(math.log(SLOPE)))
+        self.offset = nn.Parameter(torch.tensor(OFFSET))
+
+    def forward(self, heat: Tensor) -> Tensor:
+        """float32 of any shape -> the same."""
+        return self.log_slope.exp() * heat + self.offset
 
 
 class CenterNet(nn.Module):
@@ -54,12 +75,14 @@ class CenterNet(nn.Module):
         self.sides = branch(channels, 4)
         # The distance in pixels that a raw 0 means; beside the weights, because these go with it.
         self.register_buffer("scale", torch.tensor(scale))
-        self.certainty = nn.Parameter(torch.tensor([SLOPE, OFFSET]))
+        self.certainty = Platt()
 
-    def forward(self, x_BCHW: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """float32[B, C, H, W] -> logits of the heat maps [B, K, h, w], raw distances to the sides [B, 4, h, w]."""
+    def forward(self, x_BCHW: Tensor, target: Tensor | None = None) -> Raw:
+        """float32[B, C, H, W] -> logits of the heat maps, raw distances to the sides, logits of peaks being objects."""
         x_BChw = self.neck(self.pyramid(x_BCHW))[0]
-        return self.heat(x_BChw), self.sides(x_BChw)
+        heat_BKhw = self.heat(x_BChw)
+        # The heat maps learn nothing by what is made of them here.
+        return heat_BKhw, self.sides(x_BChw), self.certainty(heat_BKhw.detach().float().amax(1, keepdim=True))
 
     def boxes(self, sides_B4hw: Tensor) -> Tensor:
         """Raw distances -> boxes float32[B, Q, 4] in pixels."""
@@ -67,19 +90,24 @@ class CenterNet(nn.Module):
         sides_BQ4 = sides_B4hw.float().flatten(2).transpose(1, 2).clamp(-LARGEST, LARGEST).exp() * self.scale
         return around(cell_centres(height, width, self.stride, sides_BQ4), sides_BQ4)
 
-    def detections(self, raw: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def detections(self, raw: Raw) -> tuple[Tensor, Tensor]:
         """Return boxes float32[B, Q, 4] and scores float32[B, Q, K]: of peaks theirs, of all other cells 0."""
-        score_BKhw = class_scores(raw[0].float(), self.certainty)
-        scores = torch.where(peaks(score_BKhw), score_BKhw, torch.zeros_like(score_BKhw))
-        return self.boxes(raw[1]), scores.flatten(2).transpose(1, 2)
+        heat_BKhw, sides_B4hw, sure_B1hw = raw
+        score_BKhw = class_scores(heat_BKhw.float(), sure_B1hw)
+        peak_BKhw = peaks(score_BKhw)
+        # Scores near 1 are equal in float32 where the heat is not: of such neighbours the hottest is the peak.
+        heat_B1hw = heat_BKhw.float().amax(1, keepdim=True)
+        peak_BKhw = peak_BKhw & peaks(torch.where(peak_BKhw, heat_B1hw, torch.full_like(heat_B1hw, COLD)))
+        scores = torch.where(peak_BKhw, score_BKhw, torch.zeros_like(score_BKhw))
+        return self.boxes(sides_B4hw), scores.flatten(2).transpose(1, 2)
 
-    def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+    def loss(self, raw: Raw, target: Tensor) -> Tensor:
         """Return the loss of each picture, float32[B].
 
         It is the focal loss of the heat maps, GIoU and cross-entropy around centres, and the cross-entropy of which
         peaks are objects.
         """
-        heat_BKhw, sides_B4hw = raw[0].float(), raw[1].float()
+        heat_BKhw, sides_B4hw, sure_B1hw = (each.float() for each in raw)
         target = target if target.shape[1] else target.new_full((len(target), 1, 5), -1.0)  # one that is no box
         classes_BM, boxes_BM4 = target[:, :, 0], target[:, :, 1:].float()
         real_BM = classes_BM >= 0
@@ -92,28 +120,20 @@ class CenterNet(nn.Module):
         wanted_BQ4 = boxes_BM4.gather(1, which_BQ[:, :, None].expand(-1, -1, 4))
         box_B = box_loss(found_BQ4, wanted_BQ4, share_BQ)
         class_B = class_loss(heat_BKhw.flatten(2), classes_BM, which_BQ, share_BQ)
-        hit_BQ = (share_BQ > 0) & (iou(found_BQ4.detach(), wanted_BQ4)[0] > FOUND)
-        sure_B = certainty_loss(heat_BKhw, hit_BQ, self.certainty)
+        right_BQ = (share_BQ > 0) & (iou(found_BQ4.detach(), wanted_BQ4)[0] > FOUND)
+        sure_B = certainty_loss(sure_B1hw, which_BQ, right_BQ, boxes_BM4.shape[1])
         whole_B = heat_B + BOX_WEIGHT * box_B + CLASS_WEIGHT * class_B + CERTAINTY_WEIGHT * sure_B
         return whole_B / objects_a_picture(real_BM.sum(1))
 
 
-def class_scores(logits_BKhw: Tensor, certainty: Tensor) -> Tensor:
+def class_scores(logits_BKhw: Tensor, sure_B1hw: Tensor) -> Tensor:
     """Return the score of each class in each cell: that an object is there, times that it is of this class.
 
-    The first is that of the highest heat of all classes, by `certainty`; the second their softmax, which the
-    cross-entropy has taught: it knows the likely second class where a heat map of its own hardly shows it.
+    The second is the softmax, which the cross-entropy has taught: it knows the likely second class where a heat map of
+    its own hardly shows it.
     Source: Redmon et al. 2016, You Only Look Once, arXiv:1506.02640, eq. 1.
     """
-    return scaled(logits_BKhw.amax(1, keepdim=True), certainty).sigmoid() * logits_BKhw.softmax(1)
-
-
-def scaled(heat: Tensor, certainty: Tensor) -> Tensor:
-    """Return the logit of the probability that a peak of this logit is an object: slope * heat + offset, any shape.
-
-    Source: Platt 1999, Probabilistic Outputs for Support Vector Machines.
-    """
-    return certainty[0] * heat + certainty[1]
+    return sure_B1hw.sigmoid() * logits_BKhw.softmax(1)
 
 
 def peaks(x_BKhw: Tensor) -> Tensor:
@@ -121,16 +141,18 @@ def peaks(x_BKhw: Tensor) -> Tensor:
     return F.max_pool2d(x_BKhw, 3, stride=1, padding=1) == x_BKhw
 
 
-def certainty_loss(heat_BKhw: Tensor, hit_BQ: Tensor, certainty: Tensor) -> Tensor:
-    """Return the cross-entropy of which peaks have found an object, a sum for each picture: float32[B].
+def certainty_loss(sure_B1hw: Tensor, which_BQ: Tensor, right_BQ: Tensor, boxes: int) -> Tensor:
+    """Return the cross-entropy of which peaks are objects, a sum for each picture: float32[B].
 
-    The heat maps learn nothing by it.
+    which_BQ: the number of a cell's object, of `boxes` at most; right_BQ: whether its box is that of the object. Of an
+    object's peaks with the right box the highest one is the object, the others are too much.
     """
-    highest_B1hw = heat_BKhw.detach().amax(1, keepdim=True)
-    entropy_BQ = F.binary_cross_entropy_with_logits(
-        scaled(highest_B1hw, certainty).flatten(1), hit_BQ.float(), reduction="none"
-    )
-    return (entropy_BQ * peaks(highest_B1hw).flatten(1)).sum(1)
+    sure_BQ, peak_BQ = sure_B1hw.flatten(1), peaks(sure_B1hw.detach()).flatten(1)
+    height_BQ = torch.where(peak_BQ & right_BQ, sure_BQ.detach(), -torch.inf)
+    highest_BM = height_BQ.new_full((len(height_BQ), boxes), -torch.inf).scatter_reduce(1, which_BQ, height_BQ, "amax")
+    object_BQ = peak_BQ & right_BQ & (height_BQ == highest_BM.gather(1, which_BQ))
+    entropy_BQ = F.binary_cross_entropy_with_logits(sure_BQ, object_BQ.float(), reduction="none")
+    return (entropy_BQ * peak_BQ).sum(1)
 
 
 def gaussians(boxes_BM4: Tensor, real_BM: Tensor, height: int, width: int, stride: int) -> Tensor:
@@ -216,9 +238,10 @@ def centernet(
 
     backbone: an architecture of the classification zoo: compact, resnet18, resnet34, resnet50, mobilenet_v2 or
         convnext-atto.
-    backbone_options: of that architecture, but of compact; the pretrained model's own where they are not given.
+    backbone_options: of that architecture, where it is not compact; the pretrained model's own if they are not given.
     pretrained: folder or name of a model of that architecture, trained here, whose weights the backbone starts from.
-    width: channels of the stem of the backbone `compact`; its stages have 2, 4, 6 and 8 times as many.
+    width: channels of the stem of the backbone `compact`; its stages have 2, 4, 6 and 8 times as many; as in the
+        model of `pretrained`.
     channels: of the neck and the heads.
     stride: pixels of a side of a cell; auto is 4 where a twentieth of the training boxes is under 24 pixels, else 8.
     Source: Zhou et al. 2019; losses of Liu et al. 2019.

@@ -140,9 +140,10 @@ def fcos(
 
     backbone: an architecture of the classification zoo: compact, resnet18, resnet34, resnet50, mobilenet_v2 or
         convnext-atto.
-    backbone_options: of that architecture, but of compact; the pretrained model's own where they are not given.
+    backbone_options: of that architecture, where it is not compact; the pretrained model's own if they are not given.
     pretrained: folder or name of a model of that architecture, trained here, whose weights the backbone starts from.
-    width: channels of the stem of the backbone `compact`; its stages have 2, 4, 6 and 8 times as many.
+    width: channels of the stem of the backbone `compact`; its stages have 2, 4, 6 and 8 times as many; as in the
+        model of `pretrained`.
     channels: of the neck and the heads.
     stride: of the finest map, in pixels; auto is 4 where a twentieth of the training boxes is under 24, else 8. Each
         further map has cells of twice the side, up to 32.
