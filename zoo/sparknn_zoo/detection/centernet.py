@@ -33,8 +33,6 @@ SLOPE, OFFSET = 3.0, 2.0  # of Platt scaling, before training: on scenes it ends
 CERTAINTY_WEIGHT = 0.1  # of its loss; little, so that clipped gradients of the network stay what they are
 FOUND = 0.5  # IoU with an object's box from which a peak in its bump has found it
 ALPHA, BETA = 2.0, 4.0  # of the heat map's focal loss: Law and Deng 2018, CornerNet, eq. 1
-
-
 COLD = -1e9  # a logit below all others
 Raw = tuple[Tensor, Tensor, Tensor]  # float32[B, K, h, w], [B, 4, h, w], [B, 1, h, w]
 
