@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 WINDOW, STEPS = 4, 12  # a hidden square is a fourth of a side, and moves by a twelfth
 AROUND = 1.0  # of a box's sides, on each side of it: the part of the picture in which is hidden
 SAME = 0.5  # intersection over union from which on a box is the one that is asked for
-AT_ONCE = 64  # pictures or texts in one call of the network
+AT_ONCE = 64  # texts, or small pictures, in one call of the network
+PIXELS = 2**22  # of the pictures in one call: a network's maps of a pixel take some hundred bytes, at times a thousand
 MOST_WORDS = 200  # of a text are hidden in turn
 # A word, a sign, or one letter of a script that sets no spaces between words.
 UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"  # Thai, Lao, kana, Han
@@ -69,7 +70,7 @@ def picture_weights(session: "InferenceSession", pixels: np.ndarray, target: int
     def scores(images: np.ndarray) -> np.ndarray:
         return session.run(["probabilities"], {"image": images})[0][:, target]
 
-    return _hidden(scores, pixels)
+    return _hidden(scores, pixels, pictures_at_once(pixels))
 
 
 def box_weights(
@@ -93,8 +94,14 @@ def box_weights(
         return np.where(same, found, 0).max(1, initial=0).astype(np.float32)
 
     weights = np.zeros(pixels.shape[:2], np.float32)
-    weights[part] = _hidden(scores, pixels[part])
+    weights[part] = _hidden(scores, pixels[part], pictures_at_once(pixels))
     return weights
+
+
+def pictures_at_once(pixels: np.ndarray) -> int:
+    """Return how many pictures of this size, uint8[H, W, C], go to the network in one call."""
+    height, width, _ = pixels.shape
+    return min(AT_ONCE, max(1, PIXELS // (height * width)))
 
 
 def around(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
@@ -115,10 +122,10 @@ def _overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     return common / np.maximum(union, 1e-9)
 
 
-def _hidden(scores: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
+def _hidden(scores: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, at_once: int) -> np.ndarray:
     """Return float32[H, W]: by how much the score falls where these pixels, uint8[H, W, C], are hidden.
 
-    `scores` gives float32[B] for uint8[B, H, W, C].
+    `scores` gives float32[B] for uint8[B, H, W, C], B at most `at_once`.
     """
     import torch
     from captum.attr import Occlusion
@@ -132,7 +139,7 @@ def _hidden(scores: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> n
     strides = (max(1, height // STEPS), max(1, width // STEPS), channels)
     grey = x_1HWC.mean((1, 2), keepdim=True).expand_as(x_1HWC)
     found = Occlusion(forward).attribute(
-        x_1HWC, window, strides=strides, baselines=grey, perturbations_per_eval=AT_ONCE
+        x_1HWC, window, strides=strides, baselines=grey, perturbations_per_eval=at_once
     )
     return found[0].mean(2).numpy().astype(np.float32)
 

@@ -136,6 +136,20 @@ def test_a_boxs_weights_are_what_it_loses_and_other_classes_and_places_do_not_co
     assert weights.shape == (64, 64)
 
 
+@pytest.mark.parametrize(("side", "most"), [(64, 64), (640, 10), (2100, 1)])
+def test_the_larger_pictures_are_the_fewer_go_to_the_network_at_once(side, most):
+    asked = []
+
+    def nothing(images):
+        asked.append(images.shape)
+        return tuple(np.zeros((len(images), *shape)) for shape in ((1, 4), (1,), (1,), ()))
+
+    box_weights(nothing, np.zeros((side, side, 3), np.uint8), 0, BOX * side / 64)
+    assert {shape[1:] for shape in asked} == {(side, side, 3)}
+    assert max(shape[0] for shape in asked) == most
+    assert sum(shape[0] for shape in asked) > 100
+
+
 def test_false_boxes_come_first_and_say_what_is_there():
     cup, jug = Box("cup", 0, 0, 10, 10), Box("jug", 20, 20, 30, 30)
     right, twice = Box("cup", 0, 0, 10, 9, 0.8), Box("cup", 0, 0, 10, 8, 0.8)
