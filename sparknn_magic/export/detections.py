@@ -24,13 +24,16 @@ DETECTION = ("boxes", "scores", "labels", "count")
 CANDIDATES = ("candidate_boxes", "candidate_scores")
 EXAMPLE_ROWS = 2  # the exporter takes a batch of 1 for a fixed size
 OWN = "choose/"  # in front of the names of what is added
+# Candidates of a picture that NMS chooses from, the highest scores first: a network that has learnt little gives
+# thousands. As many as Lin et al. 2017, Focal Loss, arXiv:1708.02002, sec. 4, take of each feature map.
+BEFORE_NMS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Which candidates are objects."""
 
-    score: float = 0.05  # the least score
+    score: float = 0.01  # the least score: guesses below add next to nothing to average precision
     most: int = 100  # objects of a picture
     nms: float | None = None  # IoU above which, within a class, the lower score is left out; None: nothing is
 
@@ -133,7 +136,11 @@ def _constants(rules: Rules, queries: int, classes: int, count: int) -> dict[str
         "most": whole(count),
         "queries": whole(queries),
     }
-    return found if rules.nms is None else found | {"overlap": np.array([rules.nms], np.float32)}
+    if rules.nms is None:
+        return found
+    candidates = min(BEFORE_NMS, queries * classes)
+    iou = np.array([rules.nms], np.float32)
+    return found | {"overlap": iou, "candidates": whole(candidates), "last": whole(candidates - 1)}
 
 
 Operator = tuple[str, str, str, dict[str, Any]]  # operator, names of inputs and of outputs, attributes
@@ -142,10 +149,16 @@ Operator = tuple[str, str, str, dict[str, Any]]  # operator, names of inputs and
 def _operators(rules: Rules) -> list[Operator]:
     """Return what is appended, in order; shapes stand behind the names."""
     suppression: list[Operator] = [
+        ("Reshape", "counted_BKQ flat", "all_BKQ", {}),
+        ("TopK", "all_BKQ candidates", "first_BN place_BN", {"axis": 1}),
+        ("Gather", "first_BN last", "last_B1", {"axis": 1}),
+        ("Unsqueeze", "last_B1 second", "last_B11", {}),
+        ("GreaterOrEqual", "counted_BKQ last_B11", "among_BKQ", {}),
+        ("Where", "among_BKQ counted_BKQ zero", "likely_BKQ", {}),
         # Per class, and never more than can be among the best of all.
-        ("NonMaxSuppression", "candidate_boxes counted_BKQ most overlap zero", "pairs_S3", {}),
-        ("GatherND", "counted_BKQ pairs_S3", "pairs_S", {}),
-        ("Shape", "counted_BKQ", "shape", {}),
+        ("NonMaxSuppression", "candidate_boxes likely_BKQ most overlap zero", "pairs_S3", {}),
+        ("GatherND", "likely_BKQ pairs_S3", "pairs_S", {}),
+        ("Shape", "likely_BKQ", "shape", {}),
         ("ConstantOfShape", "shape", "nothing_BKQ", {}),
         ("ScatterND", "nothing_BKQ pairs_S3 pairs_S", "kept_BKQ", {}),
     ]
@@ -200,6 +213,8 @@ def choose(boxes_BQ4: np.ndarray, scores_BQK: np.ndarray, rules: Rules) -> dict[
     with np.errstate(invalid="ignore"):  # a NaN is no score
         counted = np.where(scores_BKQ >= np.float32(rules.score), scores_BKQ, np.float32(0))
     if rules.nms is not None:
+        last = np.sort(counted.reshape(batch, -1), axis=1)[:, -min(BEFORE_NMS, queries * classes)]
+        counted = np.where(counted >= last[:, None, None], counted, np.float32(0))
         for n in range(batch):
             for k in range(classes):
                 kept = suppress(boxes_BQ4[n], counted[n, k], rules.nms, count)

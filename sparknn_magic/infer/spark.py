@@ -37,8 +37,8 @@ def model_udf(
 ) -> Any:
     """Return the Spark function of a model: its input columns, in their order -> `job.result`.
 
-    Of a classifier it takes one column more, where it is given: the least score of a prediction. One with a lower
-    score is null.
+    Of a classifier or a detector it takes one column more, where it is given: the least score of a prediction. One with
+    a lower score is null, and an object with a lower score is left out.
 
     `file` is the ONNX file on this machine. It reaches each node once, as a file of the session, and is no part of the
     function; `job.path` is set to its name there, and `job.threads` 0 to the cores that Spark counts for a task. The

@@ -226,6 +226,40 @@ def test_yolo_boxes_are_in_pixels_of_their_pictures_with_the_names_of_data_yaml(
     assert (seen.rows["train"], seen.boxes.background) == (3, 2)
 
 
+def test_yolo_folders_of_images_and_labels_have_their_names_above_both(spark, tmp_path):
+    files = {
+        "data.yaml": "names: [cat, dog]",
+        "images/train/a.png": picture(60, 40, shade=1),
+        "labels/train/a.txt": "1 0.5 0.5 0.5 0.5",
+        "images/val/b.png": picture(60, 40, shade=2),
+        "labels/val/b.txt": "0 0.5 0.5 1 1",
+    }
+    root = write(tmp_path / "yolo", files)
+    source = f"{{yolo: {root}/labels/train, images: {root}/images/train}}"
+    assert {key: row[1:] for key, row in source_rows(spark, source).items()} == {"a.png": ([[15, 10, 45, 30]], ["dog"])}
+    data = f"train: {source}\nvalidation: null"
+    assert inspect(lay_out(spark, data, more="preprocess: [{resize: 8}]")).remarks == ()
+    (root / "data.yaml").unlink()
+    seen = inspect(lay_out(spark, data, more="preprocess: [{resize: 8}]"))
+    words = "no data.yaml, classes.txt or obj.names, there or in the two folders above: labels are numbers."
+    assert (seen.remarks, seen.classes) == ((f"data.train: {words}",), ("1",))
+
+
+def test_two_annotations_of_one_picture_are_refused(spark, tmp_path):
+    files = {
+        "a.png": picture(60, 40),
+        "a.txt": "1 0.5 0.5 0.5 0.5",
+        "labels/a.txt": "0 0.5 0.5 1 1",
+        "b.png": picture(60, 40),
+        "b.txt": "1 0.5 0.5 0.5 0.5",
+    }
+    root = write(tmp_path / "twice", files)
+    assert refusal(spark, f"{{yolo: {root}}}") == (
+        f"line 3, column 17: 'a.png' has a text file of its name in several folders of '{root}'.\n"
+        "Name the folder that has the right ones, and that of the pictures as `images: FOLDER`."
+    )
+
+
 def test_folders_that_do_not_belong_together_are_refused(spark, tmp_path):
     root = write(tmp_path, {"p/a.png": picture(), "x/b.xml": voc("cat", (1, 2, 3, 4))})
     assert refusal(spark, f"{{voc: {root}/x, images: {root}/p}}") == (

@@ -69,8 +69,28 @@ def test_the_file_chooses_as_numpy_does_in_batches_of_any_size(tmp_path, nms, mo
         same(found, expected)
         assert found["boxes"].shape == (count, most, 4)
         assert (np.diff(found["scores"], axis=1) <= 0).all()
-        assert (found["count"] == (found["scores"] >= 0.05).sum(1)).all()
+        assert (found["count"] == (found["scores"] >= 0.01).sum(1)).all()
     assert found["count"].max() == most or most == 100
+
+
+def test_nms_chooses_from_the_first_candidates_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("sparknn_magic.export.detections.BEFORE_NMS", 20)
+    for nms in (1.0, 0.3):  # no boxes have a larger IoU than 1
+        rules = Rules(nms=nms)
+        model, path, _ = exported(Scattered(nms), tmp_path, rules)
+        images = pictures(5)
+        with torch.inference_mode():
+            boxes, scores = (each.numpy() for each in model(torch.from_numpy(images)))
+        found = run(path, images)
+        same(found, choose(boxes, scores, rules))
+        first = -np.sort(-scores.reshape(5, -1))[:, :20]
+        if nms == 1.0:
+            np.testing.assert_allclose(found["scores"][:, :20], first, atol=1e-5)
+            equal = (scores.reshape(5, -1) == first[:, -1:]).sum(1) - (first == first[:, -1:]).sum(1)
+            assert found["count"].tolist() == (20 + equal).tolist()  # of equal ones all are there
+        else:
+            assert (found["count"] < 20).all()
+            assert (found["scores"][:, 0] == first[:, 0]).all()
 
 
 def test_onnx_reference_implementation_gives_the_same(tmp_path):
@@ -113,11 +133,11 @@ def test_a_picture_whose_scores_are_no_numbers_is_no_empty_one(tmp_path, nms):
 def test_numbers_by_hand():
     boxes = np.array([[[0, 0, 10, 10], [0, 0, 10, 5], [1, 0, 11, 10], [50, 50, 60, 60]]], np.float32)
     # IoU of the first with the second 0.5, with the third 90 / 110; of another class they do not compete.
-    scores = np.array([[[0.9, 0.0], [0.8, 0.05], [0.7, 0.6], [0.04, 0.049]]], np.float32)
+    scores = np.array([[[0.9, 0.0], [0.8, 0.01], [0.7, 0.6], [0.008, 0.0099]]], np.float32)
     found = choose(boxes, scores, Rules(nms=0.6, most=5))
     assert found["count"].tolist() == [4]
     assert found["labels"].tolist() == [[0, 0, 1, 1, -1]]
-    np.testing.assert_allclose(found["scores"], [[0.9, 0.8, 0.6, 0.05, 0]])
+    np.testing.assert_allclose(found["scores"], [[0.9, 0.8, 0.6, 0.01, 0]])
     assert found["boxes"][0].tolist() == [[0, 0, 10, 10], [0, 0, 10, 5], [1, 0, 11, 10], [0, 0, 10, 5], [0] * 4]
     assert choose(boxes, scores, Rules(nms=0.45))["count"].tolist() == [3]
     assert choose(boxes, scores, Rules())["count"].tolist() == [5]
@@ -141,7 +161,7 @@ def test_the_file_says_what_it_takes_gives_and_is_made_by(tmp_path):
         "count": [batch],
     }
     said = {prop.key: prop.value for prop in proto.metadata_props}
-    assert json.loads(said["detections"]) == {"score": 0.05, "most": 100, "nms": 0.5}
+    assert json.loads(said["detections"]) == {"score": 0.01, "most": 100, "nms": 0.5}
     assert proto.producer_name == "sparknn-magic"
 
 
@@ -280,9 +300,28 @@ def test_engines_that_differ_publish_nothing(there, words):
         compare_detections(GOOD, there, [np.empty((0, 5), np.float32)], NAMES, RULES)
 
 
+def test_many_guesses_give_sure_detections_no_leave_to_differ():
+    count = 1000
+    boxes = np.array([[20.0 * n, 0, 20 * n + 9, 9] for n in range(count)], np.float32)[None]
+    scores = np.full((1, count), 0.03, np.float32)
+    scores[:, :3] = 0.8
+    here = {"boxes": boxes, "scores": scores, "labels": np.zeros((1, count), int), "count": np.array([count])}
+    none, rules = [np.empty((0, 5), np.float32)], Rules(most=count)
+    moved, guesses = boxes.copy(), boxes.copy()
+    moved[0, 1, 2] += 1
+    guesses[0, 900:905, 2] += 1
+    with pytest.raises(ExportError, match="by 1 pixels in a box"):
+        compare_detections(here, {**here, "boxes": moved}, none, NAMES, rules)
+    assert compare_detections(here, {**here, "boxes": guesses}, none, NAMES, rules)["max_box_difference"] == 1
+    labels = np.zeros((1, count), int)
+    labels[0, 1] = 1
+    with pytest.raises(ExportError, match=r"in 2 of 3 detections with a score of 0\.05 or more"):
+        compare_detections(here, {**here, "labels": labels}, none, NAMES, rules)
+
+
 def test_what_floats_last_digits_decide_is_no_difference():
     none = [np.empty((0, 5), np.float32)]
-    edge = detections([A, B], [0.9, 0.0502], [0, 1])
+    edge = detections([A, B], [0.9, 0.0102], [0, 1])
     found = compare_detections(edge, detections([A], [0.9], [0]), none, NAMES, RULES)
     assert (found["changed_decisions"], found["at_the_border"], found["map50_torch"]) == (0, 1, None)
     # IoU 0.5 with a better one of its class: the NMS may take it for either.

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from safetensors.torch import load_file
 
 import sparknn_magic
@@ -87,7 +88,7 @@ def test_objects_are_learnt_and_both_engines_agree(shapes):
     assert parity["detections"] > parity["rows"]
     assert parity["max_difference"] < 1e-4
     assert parity["map50_torch"] == pytest.approx(parity["map50_onnx"], abs=1e-6)
-    assert shapes.meta["detections"] == {"score": 0.05, "most": 100, "nms": None}
+    assert shapes.meta["detections"] == {"score": 0.01, "most": 100, "nms": None}
     assert shapes.history[-1]["validation_picture_ap50"] > 0.5
 
 
@@ -240,6 +241,30 @@ def test_a_detector_of_transformers_goes_the_same_way_from_rows_to_sql(spark, sc
     assert {each.label for each in objects} <= set(COLOURS)
     assert all(0 <= b.x1 < b.x2 <= 96 and 0 <= b.y1 < b.y2 <= 64 for b in (each.box for each in objects))
     assert max(len(row.p.objects) for row in rows) <= 2 * 12
+
+
+def test_pictures_of_many_objects_are_given_more_than_a_hundred(spark, tmp_path):
+    boxes = [[8.0 * x, 8.0 * y, 8.0 * x + 6, 8.0 * y + 6] for x in range(12) for y in range(10)]
+    labels = ["brick"] * len(boxes)
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 80, 96, 3), np.uint8)
+    values = [(n, bytearray(encode(each)), boxes, labels) for n, each in enumerate(pixels)]
+    spark.createDataFrame(values, SCHEMA).createOrReplaceTempView("crowds")
+    cell = CELL.replace("train: scenes", "train: crowds").replace("  test: scenes_test\n", "")
+    told: list[dict] = []
+    model = sparknn_magic.train(
+        cell.replace("epochs: 14", "epochs: 1") + f"export: {tmp_path / 'crowds'}\n",
+        name="crowds",
+        spark=spark,
+        runs=tmp_path / "runs",
+        on_event=told.append,
+    )
+    assert model.meta["detections"] == {"score": 0.01, "most": 180, "nms": None}
+    words = "up to 120 boxes: the model gives up to 180, and of these COCO's figures count the 100 surest."
+    assert words in str(told)
+    assert words in plan_text(dry_run(cell, spark=spark))
+    (path,) = (tmp_path / "crowds").glob("*.onnx")
+    output = {each.name: each.shape for each in InferenceSession(path).get_outputs()}
+    assert output["scores"][1] == 180
 
 
 def test_a_dry_run_tells_of_the_boxes(spark, scenes):

@@ -67,7 +67,7 @@ def detector_meta(classes: list[str] | None = None, epochs: int = 6) -> dict[str
             {"name": "letterbox", "ref": "sparknn_zoo.preprocess.letterbox:letterbox", "options": {"size": 128}}
         ],
         "metrics": metrics_of(classes),
-        "detections": {"score": 0.05, "most": 100, "nms": 0.6},
+        "detections": {"score": 0.01, "most": 100, "nms": 0.6},
         "parity": {
             "rows": 67,
             "detections": 812,

@@ -48,12 +48,12 @@ def test_the_summary_and_the_model_in_words_name_map_and_boxes():
 
 
 def save_detector(path, *, height, width, channels):
-    """A file with a detector's interface that finds one bird in any picture."""
+    """A file with a detector's interface that finds one bird in any picture, and guesses at another."""
     found = {
-        "boxes": np.array([[[1, 2, 30, 40], [0, 0, 0, 0]]], np.float32),
-        "scores": np.array([[0.875, 0]], np.float32),
-        "labels": np.array([[2, -1]], np.int64),
-        "count": np.array([1], np.int64),
+        "boxes": np.array([[[1, 2, 30, 40], [5, 5, 9, 9], [0, 0, 0, 0]]], np.float32),
+        "scores": np.array([[0.875, 0.25, 0]], np.float32),
+        "labels": np.array([[2, 2, -1]], np.int64),
+        "count": np.array([2], np.int64),
     }
     nodes = [helper.make_node("Identity", [f"{name}_is"], [name]) for name in found]
     kinds = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
@@ -80,7 +80,7 @@ def test_the_card_says_how_good_it_is_and_its_snippet_runs(tmp_path, run_script)
     folder = tmp_path / "cwd"
     folder.mkdir()
     save_detector(folder / "model.onnx", **meta["input"])
-    assert run_script(code_block(card)).stdout == "1 objects\nbird 0.875 [1.0, 2.0, 30.0, 40.0]\n"
+    assert run_script(code_block(card)).stdout == "bird 0.875 [1.0, 2.0, 30.0, 40.0]\n"
 
 
 def test_a_class_has_its_precision_over_its_recall():

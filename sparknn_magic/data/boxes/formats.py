@@ -128,9 +128,13 @@ def _reader(spark: SparkSession, source: Source, fail: Fail) -> Callable[[bytes]
 
 
 def _names(spark: SparkSession, source: Source, fail: Fail) -> dict[int, str]:
-    """Return the names of YOLO's classes, from a file in the folder or in the one above; {} where there is none."""
+    """Return the names of YOLO's classes, from a file in the folder or in the two above; {} where there is none.
+
+    The second is that of `data.yaml` beside `images/train` and `labels/train`.
+    """
     folder = source.value.rstrip("/")
-    for place in (folder, os.path.dirname(folder) or "."):
+    above = os.path.dirname(folder) or "."
+    for place in dict.fromkeys((folder, above, os.path.dirname(above) or ".")):
         for name in NAMES:
             content = _content(spark, f"{place}/{name}")
             if content is None:
@@ -200,8 +204,14 @@ def _remarks_files(spark: SparkSession, source: Source, fail: Fail) -> list[str]
         F.count("annotated").alias("annotated"),
         F.count("problem").alias("problems"),
         F.min(example).alias("example"),
+        F.count_distinct("key").alias("different"),
     ).collect()[0]
     files = "an XML file" if source.kind == "voc" else "a text file"
+    if counts.pictures > counts.different:
+        twice = joined.groupBy("key").agg(F.count(F.lit(1)).alias("n")).where("n > 1")
+        message = f"'{twice.agg(F.min('key')).collect()[0][0]}' has {files} of its name in several folders"
+        hint = "Name the folder that has the right ones, and that of the pictures as `images: FOLDER`."
+        raise fail(f"{message} of '{source.value}'.", hint=hint)
     if not counts.annotated:
         folder = source.images or source.value
         message = f"none of the pictures in '{folder}' has {files} of its name in '{source.value}'."
@@ -213,4 +223,6 @@ def _remarks_files(spark: SparkSession, source: Source, fail: Fail) -> list[str]
     if counts.problems:
         words = many(counts.problems, "annotation file", "annotation files")
         said.append(f"{words} cannot be read, left out with the pictures, such as that of '{counts.example}.")
+    if source.kind == "yolo" and not _names(spark, source, fail):
+        said.append("no data.yaml, classes.txt or obj.names, there or in the two folders above: labels are numbers.")
     return said

@@ -1,5 +1,6 @@
 """A look at pictures with boxes, by Spark and without decoding: classes, sizes, and what is wrong. On the driver."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -8,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sparknn_magic.data.boxes.average_precision import MOST
 from sparknn_magic.data.boxes.formats import remarks
 from sparknn_magic.data.boxes.geometry import placement
 from sparknn_magic.data.boxes.job import NO_FAULTS, REASONS, UNKNOWN, LookJob, columns_of, many
@@ -19,6 +21,7 @@ from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
 from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import DetectionInputs, ImageInputs
 
+MORE = 1.5  # times as many objects as a training picture has boxes may be given of one
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ACCURACY = 10_000  # of percentile_approx: a rank is off by at most one part in this many
 
@@ -34,6 +37,7 @@ class BoxCounts:
     example_clipped: str | None = None
     example_left: str | None = None
     quantiles: tuple[float, ...] = ()  # `QUANTILES` of sqrt(area) in pixels of the prepared training pictures
+    most: int = 0  # good ones of one picture
 
     @property
     def dropped(self) -> int:
@@ -123,6 +127,7 @@ def _sides(seen: DataFrame) -> list[Any]:
             F.max("partition").alias("partition"),
             F.count(F.when(used & F.col("error").isNull() & (F.size("labels") == 0), 1)).alias("background"),
             total(F.size("labels")).alias("boxes"),
+            F.max(F.when(used, F.size("labels"))).alias("most"),
             total(F.col("clipped")).alias("clipped"),
             F.array(*(total(F.col("left")[i]) for i in range(len(REASONS)))).alias("left"),
             F.min("example_clipped").alias("example_clipped"),
@@ -141,6 +146,7 @@ def _counts(sides: list[Any]) -> BoxCounts:
         left={reason: n for reason, n in left.items() if n},
         example_clipped=next((r.example_clipped for r in sides if r.example_clipped), None),
         example_left=next((r.example_left for r in sides if r.example_left), None),
+        most=max((r.most or 0 for r in sides), default=0),
     )
 
 
@@ -221,9 +227,19 @@ def details(found: Inspected) -> list[tuple[str, str]]:
     return [*lines, *(("note", note) for note in notes(counts, found.remarks))]
 
 
+def most_objects(boxes: int) -> int:
+    """Return how many objects of a picture a model gives at most, whose training pictures have up to so many boxes."""
+    return max(MOST, math.ceil(MORE * boxes))
+
+
 def notes(counts: BoxCounts, said: tuple[str, ...]) -> list[str]:
     """Return what the user should know of the boxes: sentences."""
     found = list(said)
+    if counts.most > MOST:
+        given = f"the model gives up to {most_objects(counts.most):,}"
+        found.append(
+            f"a picture has up to {counts.most:,} boxes: {given}, and of these COCO's figures count the {MOST} surest."
+        )
     if counts.clipped:
         words = many(
             counts.clipped, "box reaches beyond its picture and is", "boxes reach beyond their pictures and are"

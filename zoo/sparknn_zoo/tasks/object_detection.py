@@ -119,6 +119,7 @@ class ObjectDetection(Task):
         Parity is checked on validation rows, or on training rows where there are none.
         """
         from sparknn_magic.bundle.folder import MODEL, WEIGHTS
+        from sparknn_magic.data.boxes.look import most_objects
         from sparknn_magic.data.boxes.spark import sample_rows
         from sparknn_magic.data.splits import TRAIN, VALIDATION
         from sparknn_magic.export.detections import Rules, detector, export_detector
@@ -126,7 +127,7 @@ class ObjectDetection(Task):
         from sparknn_magic.export.parity_detections import compare_detections, run_both
 
         model = detector(job, trained_network(job, weights))
-        rules = Rules(nms=model.nms)
+        rules = Rules(most=most_objects(prepared.boxes.get("most", 0)), nms=model.nms)  # 0: prepared before it was told
         steps = [{"name": step["name"], "options": step["options"]} for step in meta["preprocess"]]
         metadata = {key: meta[key] for key in ("name", "task", "classes", "input")}
         metadata |= {"preprocess": steps, "detections": rules.to_plain()}
