@@ -118,6 +118,21 @@ def test_a_dry_run_says_what_the_boxes_are(spark):
     ]
 
 
+def test_boxes_in_another_format_than_said_are_doubted(spark):
+    # Two of three lie in the right half: their widths are less than their lefts.
+    boxes = [[4.0, 4.0, 20.0, 30.0], [35.0, 4.0, 20.0, 30.0], [40.0, 8.0, 18.0, 20.0]]
+    rows = [(i, picture(shade=i), boxes, ["cat"] * 3, "trn") for i in range(4)]
+    data = "train: rows\nvalidation: null\n"
+    hint = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
+    found = inspect(lay_out(spark, data, {"rows": frame_of(spark, rows)}, STEPS))
+    assert found.remarks == (f"many boxes are inverted or reach beyond their pictures. {hint}",)
+    assert inspect(lay_out(spark, f"{data}format: xywh", {"rows": frame_of(spark, rows)}, STEPS)).remarks == ()
+    shares = [(i, picture(shade=i), [[0.1, 0.1, 0.9, 0.8]], ["cat"], "trn") for i in range(4)]
+    found = inspect(lay_out(spark, data, {"rows": frame_of(spark, shares)}, STEPS))
+    assert found.remarks == (f"nearly all boxes are smaller than 2 pixels. {hint}",)
+    assert inspect(lay_out(spark, f"{data}units: fractions", {"rows": frame_of(spark, shares)}, STEPS)).remarks == ()
+
+
 def test_one_class_is_enough_and_structs_and_whole_numbers_are_read_too(spark):
     rows = [(i, picture(shade=i), [(1, 2, 30, 20)], [7 + i % 4 * 5]) for i in range(8)]
     schema = "id int, image binary, what array<struct<l: int, t: int, w: int, h: int>>, kinds array<int>"

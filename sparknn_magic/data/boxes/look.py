@@ -12,7 +12,17 @@ from pyspark.sql import functions as F
 from sparknn_magic.data.boxes.average_precision import MOST
 from sparknn_magic.data.boxes.formats import remarks
 from sparknn_magic.data.boxes.geometry import placement
-from sparknn_magic.data.boxes.job import NO_FAULTS, REASONS, UNKNOWN, LookJob, columns_of, many
+from sparknn_magic.data.boxes.job import (
+    BEYOND,
+    INVERTED,
+    NO_FAULTS,
+    OUTSIDE,
+    REASONS,
+    UNKNOWN,
+    LookJob,
+    columns_of,
+    many,
+)
 from sparknn_magic.data.boxes.plan import BoxPlan
 from sparknn_magic.data.boxes.shards import LOOK, look_batches
 from sparknn_magic.data.columns import rows_error
@@ -20,9 +30,13 @@ from sparknn_magic.data.look import MAX_CLASSES, check_splits, find_headers, fin
 from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
 from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import DetectionInputs, ImageInputs
+from sparknn_magic.spec.models import BOX_KINDS, Source
 
 MORE = 1.5  # times as many objects as a training picture has boxes may be given of one
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MANY_WRONG = 0.2  # of the boxes: so many in wrong places are rather written in another format
+TINY = 2.0  # pixels: boxes that are all smaller are rather fractions
+FORMATS = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
 ACCURACY = 10_000  # of percentile_approx: a rank is off by at most one part in this many
 
 
@@ -91,8 +105,22 @@ def inspect(plan: BoxPlan) -> Inspected:
         partitions=1 + max(r.partition for r in sides),
         seconds=headers.seconds * (rows["train"] + rows["validation"]),
         boxes=replace(counts, quantiles=sizes),
-        remarks=tuple(said),
+        remarks=(*said, *_doubts(plan, counts, sizes)),
     )
+
+
+def _doubts(plan: BoxPlan, counts: BoxCounts, sizes: tuple[float, ...]) -> list[str]:
+    """Return what speaks against boxes being corners in pixels, where the cell does not say what they are."""
+    data = plan.experiment.data
+    annotated = isinstance(data.train, Source) and data.train.kind in BOX_KINDS
+    if annotated or data.format is not None or data.units is not None:
+        return []
+    misplaced = counts.clipped + sum(counts.left.get(REASONS[n], 0) for n in (INVERTED, OUTSIDE, BEYOND))
+    if misplaced > MANY_WRONG * (counts.boxes + counts.dropped):
+        return [f"many boxes are inverted or reach beyond their pictures. {FORMATS}"]
+    if sizes and sizes[-1] < TINY:
+        return [f"nearly all boxes are smaller than {TINY:g} pixels. {FORMATS}"]
+    return []
 
 
 def seen_rows(plan: BoxPlan) -> DataFrame:
@@ -194,7 +222,7 @@ def _no_box(plan: BoxPlan, boxes: str, counts: BoxCounts) -> SparkNNError:
     why = f": {many(counts.dropped, 'is', 'are')} bad, such as {counts.example_left}" if counts.dropped else ""
     hint = None
     if counts.dropped and plan.experiment.data.format is None:
-        hint = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
+        hint = FORMATS
     return rows_error(plan.experiment, "train", f"no training row has a good box in '{boxes}'{why}.", hint)
 
 
