@@ -6,7 +6,7 @@ of candidate and class that NMS keeps.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ DETECTION = ("boxes", "scores", "labels", "count")
 CANDIDATES = ("candidate_boxes", "candidate_scores")
 EXAMPLE_ROWS = 2  # the exporter takes a batch of 1 for a fixed size
 OWN = "choose/"  # in front of the names of what is added
-# Candidates of a picture that NMS chooses from, the highest scores first: a network that has learnt little gives
-# thousands. As many as Lin et al. 2017, Focal Loss, arXiv:1708.02002, sec. 4, take of each feature map.
-BEFORE_NMS = 1000
+# Candidates that NMS chooses from for each object that may be given, the highest scores first: a network that has
+# learnt little has thousands. FCOS teaches up to ten cells an object.
+BEFORE_NMS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,10 @@ class Rules:
     def to_plain(self) -> dict[str, Any]:
         """Return what bundle.json says of them."""
         return asdict(self)
+
+    def within(self, candidates: int) -> "Rules":
+        """Return these rules for a network that has so many candidates of all classes: it cannot give more objects."""
+        return replace(self, most=min(self.most, candidates))
 
 
 class Detector(nn.Module):
@@ -66,6 +70,12 @@ def detector(job: TrainJob, network: Network) -> Detector:
     front.mean, front.std = network.front.mean, network.front.std  # type: ignore[assignment]  # the body may ask for its own
     body = network.body.merged() if hasattr(network.body, "merged") else network.body  # type: ignore[operator]
     return Detector(front, body).eval()
+
+
+def candidates_of(model: Detector, size: tuple[int, int, int]) -> int:
+    """Return how many candidates of all classes a network has for a picture of `size` (height, width, channels)."""
+    with torch.no_grad():
+        return model(torch.zeros(1, *size, dtype=torch.uint8))[1].numel()
 
 
 def export_detector(
@@ -138,7 +148,7 @@ def _constants(rules: Rules, queries: int, classes: int, count: int) -> dict[str
     }
     if rules.nms is None:
         return found
-    candidates = min(BEFORE_NMS, queries * classes)
+    candidates = min(BEFORE_NMS * count, queries * classes)
     iou = np.array([rules.nms], np.float32)
     return found | {"overlap": iou, "candidates": whole(candidates), "last": whole(candidates - 1)}
 
@@ -213,7 +223,7 @@ def choose(boxes_BQ4: np.ndarray, scores_BQK: np.ndarray, rules: Rules) -> dict[
     with np.errstate(invalid="ignore"):  # a NaN is no score
         counted = np.where(scores_BKQ >= np.float32(rules.score), scores_BKQ, np.float32(0))
     if rules.nms is not None:
-        last = np.sort(counted.reshape(batch, -1), axis=1)[:, -min(BEFORE_NMS, queries * classes)]
+        last = np.sort(counted.reshape(batch, -1), axis=1)[:, -min(BEFORE_NMS * count, queries * classes)]
         counted = np.where(counted >= last[:, None, None], counted, np.float32(0))
         for n in range(batch):
             for k in range(classes):

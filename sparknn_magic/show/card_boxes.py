@@ -24,9 +24,9 @@ picture = picture.convert("{mode}").resize(({width}, {height}))  # stands for th
 image = np.asarray(picture, dtype=np.uint8).reshape(1, {height}, {width}, {channels})
 
 boxes, scores, labels, count = session.run(["boxes", "scores", "labels", "count"], {{"image": image}})
-for n in range(count[0]):  # x1, y1, x2, y2 in pixels of `image`
-    if scores[0, n] < 0.5:  # the surest come first
-        break
+sure = int((scores[0] >= 0.5).sum())  # of `count` objects, the surest first
+print(sure, "objects")
+for n in range(sure):  # x1, y1, x2, y2 in pixels of `image`
     print(classes[labels[0, n]], round(float(scores[0, n]), 3), boxes[0, n].round(1).tolist())
 """
 

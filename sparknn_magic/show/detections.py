@@ -31,7 +31,9 @@ def detection_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
     for size, note in SIZES:
         found.append((f"mAP, {size} boxes", figure(metrics[f"map_{size}"]), note))
-    found.append(("recall", figure(metrics["recall_100"]), "with 100 boxes a picture, mean over IoU 0.5 to 0.95"))
+    found.append(
+        ("recall", figure(metrics["recall_100"]), "with 100 boxes of a class in a picture, mean over IoU 0.5 to 0.95")
+    )
     found.append(("boxes", count(metrics["boxes"]), _left_out(metrics)))
     return found
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from sparknn_magic.plugin import Target
 
-MOST = 100  # detections of a picture
-CANDIDATES = 400  # of a picture, the best ones, of which the detections are chosen
+MOST = 100  # detections of a picture, or twice as many as it has boxes
+CANDIDATES = 400  # of a picture, the best ones, of which the detections are chosen, or 20 for each of its boxes
 LEAST = 0.001  # score
 IOU = 0.5
 
@@ -22,9 +22,10 @@ IOU = 0.5
 class PictureAp50:
     """(raw, target float32[B, M, 5], body) -> average precision of each picture at IoU 0.5, float32[B].
 
-    All classes' detections stand in one row by score, at most 100; each finds at most one true box, of its class. The
-    precision is averaged over the true boxes, at each the best that is reached with it or later (the all-point form
-    of Everingham et al. 2010, PASCAL VOC). A picture without boxes has 1 minus its highest score.
+    All classes' detections stand in one row by score, at most 100, or twice as many as there are boxes; each finds at
+    most one true box, of its class. The precision is averaged over the true boxes, at each the best that is reached
+    with it or later (the all-point form of Everingham et al. 2010, PASCAL VOC). A picture without boxes has 1 minus its
+    highest score.
     """
 
     at_rest = True
@@ -33,11 +34,10 @@ class PictureAp50:
         """Return the figure of each picture."""
         boxes_BQ4, scores_BQK = body.detections(raw)  # type: ignore[operator]
         nms: float | None = body.nms  # type: ignore[assignment]
+        truths = [truth[truth[:, 0] >= 0] for truth in target.float().cpu().numpy()]
         found = [
-            average_precision(detections(boxes, scores, nms), truth[truth[:, 0] >= 0])
-            for boxes, scores, truth in zip(
-                boxes_BQ4.float(), scores_BQK.float(), target.float().cpu().numpy(), strict=True
-            )
+            average_precision(detections(boxes, scores, nms, len(truth)), truth)
+            for boxes, scores, truth in zip(boxes_BQ4.float(), scores_BQK.float(), truths, strict=True)
         ]
         return torch.tensor(found, dtype=torch.float32, device=target.device)
 
@@ -47,16 +47,19 @@ def picture_ap50(target: Target) -> PictureAp50:
     return PictureAp50()
 
 
-def detections(boxes_Q4: Tensor, scores_QK: Tensor, nms: float | None) -> np.ndarray:
-    """Return one picture's detections, best first: float32[D, 6] of class, x1, y1, x2, y2, score."""
+def detections(boxes_Q4: Tensor, scores_QK: Tensor, nms: float | None, true: int) -> np.ndarray:
+    """Return one picture's detections, best first: float32[D, 6] of class, x1, y1, x2, y2, score.
+
+    `true` is how many boxes it has.
+    """
     flat = scores_QK.flatten()
-    score, place = flat.topk(min(CANDIDATES, len(flat)))
+    score, place = flat.topk(min(max(CANDIDATES, 20 * true), len(flat)))
     place = place[score > LEAST]
     classes = scores_QK.shape[1]
     rows = torch.cat([(place % classes)[:, None].float(), boxes_Q4[place // classes], flat[place, None]], 1)
     found = rows.detach().cpu().numpy()
     kept = np.arange(len(found)) if nms is None else keep_apart(found, nms)
-    return found[kept[:MOST]]
+    return found[kept[: max(MOST, 2 * true)]]
 
 
 def keep_apart(found_D6: np.ndarray, iou: float) -> np.ndarray:

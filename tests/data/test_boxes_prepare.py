@@ -129,7 +129,7 @@ def test_boxes_in_another_format_than_said_are_doubted(spark):
     assert inspect(lay_out(spark, f"{data}format: xywh", {"rows": frame_of(spark, rows)}, STEPS)).remarks == ()
     shares = [(i, picture(shade=i), [[0.1, 0.1, 0.9, 0.8]], ["cat"], "trn") for i in range(4)]
     found = inspect(lay_out(spark, data, {"rows": frame_of(spark, shares)}, STEPS))
-    assert found.remarks == (f"nearly all boxes are smaller than 2 pixels. {hint}",)
+    assert found.remarks == (f"nearly all boxes are smaller than a pixel. {hint}",)
     assert inspect(lay_out(spark, f"{data}units: fractions", {"rows": frame_of(spark, shares)}, STEPS)).remarks == ()
 
 

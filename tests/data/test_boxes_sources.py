@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sparknn_magic.data.boxes.formats import named_places
 from sparknn_magic.data.boxes.spark import inspect, prepare, sample_rows
 from sparknn_magic.data.splits import TRAIN, VALIDATION
 from sparknn_magic.errors import SparkNNError
@@ -241,8 +242,28 @@ def test_yolo_folders_of_images_and_labels_have_their_names_above_both(spark, tm
     assert inspect(lay_out(spark, data, more="preprocess: [{resize: 8}]")).remarks == ()
     (root / "data.yaml").unlink()
     seen = inspect(lay_out(spark, data, more="preprocess: [{resize: 8}]"))
-    words = "no data.yaml, classes.txt or obj.names, there or in the two folders above: labels are numbers."
+    words = "there is no data.yaml, classes.txt or obj.names, there or above: labels are numbers."
     assert (seen.remarks, seen.classes) == ((f"data.train: {words}",), ("1",))
+
+
+@pytest.mark.parametrize(
+    ("folder", "places"),
+    [
+        ("set", ["set", "."]),
+        ("set/labels", ["set/labels", "set"]),
+        ("set/labels/train/", ["set/labels/train", "set/labels", "set"]),
+        ("labels/train", ["labels/train", "labels", "."]),
+        ("/labels/train", ["/labels/train", "/labels", "/"]),
+        ("/data/train", ["/data/train", "/data"]),
+        ("/data", ["/data", "/"]),
+        ("/", ["/"]),
+        ("s3a://bucket", ["s3a://bucket"]),
+        ("s3a://labels/train", ["s3a://labels/train", "s3a://labels"]),
+        ("s3a://bucket/set/Labels/val", ["s3a://bucket/set/Labels/val", "s3a://bucket/set/Labels", "s3a://bucket/set"]),
+    ],
+)
+def test_names_of_yolo_classes_are_sought_in_the_folder_and_above(folder, places):
+    assert named_places(folder) == places
 
 
 def test_two_annotations_of_one_picture_are_refused(spark, tmp_path):

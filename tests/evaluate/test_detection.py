@@ -1,6 +1,7 @@
 """COCO's figures by the Spark job, against the library's own on the same boxes in COCO's files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,10 @@ def test_an_average_precision_by_hand():
     assert list(ours["curves"]) == ["cup"]
     nothing = coco_figures(2, true, table([], [], []), ["cup"])
     assert (nothing["map"], nothing["recall_100"], nothing["boxes"]) == (0.0, 0.0, 3)
+    many = table([0] * 150, [[20 * n, 0, 20 * n + 9, 9] for n in range(150)], [0.9] * 150)
+    assert coco_figures(1, many, many, ["cup"])["recall_100"] == pytest.approx(100 / 150)
+    two = replace(many, label=np.arange(150) % 2)
+    assert coco_figures(1, two, two, ["cup", "box"])["recall_100"] == pytest.approx(1)  # 75 of each class
     background = coco_figures(2, table([], []), found, ["cup"])
     assert (background["map"], background["map_small"], background["boxes"]) == (None, None, 0)
 

@@ -259,7 +259,9 @@ def test_pictures_of_many_objects_are_given_more_than_a_hundred(spark, tmp_path)
         on_event=told.append,
     )
     assert model.meta["detections"] == {"score": 0.01, "most": 180, "nms": None}
-    words = "up to 120 boxes: the model gives up to 180, and of these COCO's figures count the 100 surest."
+    words = (
+        "up to 120 boxes: the model gives up to 180, if it has as many candidates; COCO's figures count the 100 surest"
+    )
     assert words in str(told)
     assert words in plan_text(dry_run(cell, spark=spark))
     (path,) = (tmp_path / "crowds").glob("*.onnx")

@@ -80,7 +80,7 @@ def test_the_card_says_how_good_it_is_and_its_snippet_runs(tmp_path, run_script)
     folder = tmp_path / "cwd"
     folder.mkdir()
     save_detector(folder / "model.onnx", **meta["input"])
-    assert run_script(code_block(card)).stdout == "bird 0.875 [1.0, 2.0, 30.0, 40.0]\n"
+    assert run_script(code_block(card)).stdout == "1 objects\nbird 0.875 [1.0, 2.0, 30.0, 40.0]\n"
 
 
 def test_a_class_has_its_precision_over_its_recall():

@@ -158,6 +158,14 @@ def test_the_figure_is_taken_of_each_picture_with_nms_within_a_class_alone():
     assert apart.tolist() == pytest.approx([1.0, 0.1])
     doubled = PictureAp50()((boxes, scores), target, Fixed())
     assert float(doubled[0]) == pytest.approx((1 + 2 / 3) / 2)
+    many = torch.tensor([[20.0 * x, 0, 20 * x + 9, 9] for x in range(150)])[None]
+    truth = torch.cat([torch.zeros(1, 150, 1), many], 2)
+    for nms in (None, 0.6):
+        repeated = many.repeat_interleave(8, 1)  # as cells around a centre give it
+        once = torch.zeros(1, 150, 8).index_fill(2, torch.tensor([0]), 0.8)
+        heights = once if nms is None else once + 0.1
+        figure = PictureAp50()((repeated, heights.reshape(1, -1, 1)), truth, Fixed(nms))
+        assert figure.tolist() == pytest.approx([1.0])
     found = np.array([[0, 0, 0, 10, 10, 0.9], [1, 0, 0, 10, 10, 0.8], [0, 0, 0, 10, 9, 0.7]], np.float32)
     assert keep_apart(found, 0.6).tolist() == [0, 1]
     assert float(overlap(found[:1, 1:5], found[2:, 1:5])[0, 0]) == pytest.approx(0.9)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparknn_magic.errors import MissingExtra
 
-MOST = 100  # detections of a picture that count
+MOST = 100  # detections of a class in a picture that count
 HALF = 0  # of the thresholds of IoU, 0.5
 SUMMARY = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
 RECALL = 8  # in the library's summary, the average recall of `MOST` detections

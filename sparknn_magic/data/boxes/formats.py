@@ -25,6 +25,7 @@ from sparknn_magic.spec.models import BOX_KINDS, Source
 
 SUFFIX = {"voc": "[xX][mM][lL]", "yolo": "[tT][xX][tT]"}
 NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")  # of YOLO's classes
+PARALLEL = ("images", "labels")  # of YOLO, with folders of the same names below
 # Pictures and annotations lie in parallel folders of these names, or beside each other.
 FOLDERS = r"(?i)/(images|jpegimages|labels|annotations|xmls)(?=/)"
 
@@ -37,7 +38,7 @@ def open_annotated(spark: SparkSession, source: Source, fail: Fail) -> DataFrame
     if source.kind == "coco":
         listed = spark.createDataFrame(_coco(spark, source, fail).table())
         return _pictures(spark, source, fail).join(F.broadcast(listed), "key").select(*BOX_COLUMNS)
-    found = F.broadcast(_annotations(spark, source, fail))
+    found = F.broadcast(_annotations(spark, source, _names(spark, source, fail), fail))
     pictures = _pictures(spark, source, fail).withColumn("name", _name("key"))
     # A picture without a text file is background for YOLO; one without an XML file has not been looked at.
     rows = pictures.join(found, "name", "inner" if source.kind == "voc" else "left").where("problem IS NULL")
@@ -97,10 +98,10 @@ def _name(column: str) -> Column:
     return F.regexp_replace(stem, FOLDERS, "")
 
 
-def _annotations(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
-    """Return name, boxes, labels, problem of each XML or text file."""
+def _annotations(spark: SparkSession, source: Source, names: dict[int, str], fail: Fail) -> DataFrame:
+    """Return name, boxes, labels, problem of each XML or text file; `names` are those of YOLO's classes."""
     where = _folder(spark, source.value, fail)
-    read = _reader(spark, source, fail)
+    read: Callable[[bytes], Row] = read_voc if source.kind == "voc" else partial(read_yolo, names=names)
     files = read_files(spark, f"*.{SUFFIX[source.kind]}").load(where)
 
     def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -123,27 +124,39 @@ def _in_pixels(rows: DataFrame) -> DataFrame:
     return rows.withColumn("size", header("image")).withColumn("boxes", F.transform("boxes", pixels))
 
 
-def _reader(spark: SparkSession, source: Source, fail: Fail) -> Callable[[bytes], Row]:
-    return read_voc if source.kind == "voc" else partial(read_yolo, names=_names(spark, source, fail))
-
-
 def _names(spark: SparkSession, source: Source, fail: Fail) -> dict[int, str]:
-    """Return the names of YOLO's classes, from a file in the folder or in the two above; {} where there is none.
-
-    The second is that of `data.yaml` beside `images/train` and `labels/train`.
-    """
-    folder = source.value.rstrip("/")
-    above = os.path.dirname(folder) or "."
-    for place in dict.fromkeys((folder, above, os.path.dirname(above) or ".")):
+    """Return the names of YOLO's classes, from the first file that has them; {} where there is none, and for VOC."""
+    if source.kind != "yolo":
+        return {}
+    for place in named_places(source.value):
         for name in NAMES:
-            content = _content(spark, f"{place}/{name}")
+            file = os.path.join(place, name)
+            content = _content(spark, file)
             if content is None:
                 continue
             try:
                 return read_names(content, yaml=name.endswith(("yaml", "yml")))
             except ValueError as error:
-                raise fail(f"'{place}/{name}' does not name the classes: {error}.") from error
+                raise fail(f"'{file}' does not name the classes: {error}.") from error
     return {}
+
+
+def named_places(folder: str) -> list[str]:
+    """Return where the names of the classes of a YOLO folder may be: there, above, and above a folder `labels`.
+
+    The last is that of `data.yaml` beside `images/train` and `labels/train`.
+    """
+    places = [folder.rstrip("/") or "/"]
+    for last in (False, True):
+        above = os.path.dirname(places[-1]) or "."
+        if (
+            above.endswith(":")
+            or above == places[-1]
+            or (last and os.path.basename(places[-1]).lower() not in PARALLEL)
+        ):
+            break  # of s3a://bucket there is nothing above
+        places.append(above)
+    return places
 
 
 def _content(spark: SparkSession, text: str) -> bytes | None:
@@ -196,7 +209,8 @@ def _remarks_coco(spark: SparkSession, source: Source, fail: Fail) -> list[str]:
 
 def _remarks_files(spark: SparkSession, source: Source, fail: Fail) -> list[str]:
     pictures = _pictures(spark, source, fail).select("key").withColumn("name", _name("key"))
-    found = _annotations(spark, source, fail).select("name", "problem")
+    names = _names(spark, source, fail)
+    found = _annotations(spark, source, names, fail).select("name", "problem")
     joined = pictures.join(found.withColumn("annotated", F.lit(1)), "name", "left")
     example = F.when(F.col("problem").isNotNull(), F.concat("key", F.lit("': "), "problem"))
     counts = joined.agg(
@@ -223,6 +237,6 @@ def _remarks_files(spark: SparkSession, source: Source, fail: Fail) -> list[str]
     if counts.problems:
         words = many(counts.problems, "annotation file", "annotation files")
         said.append(f"{words} cannot be read, left out with the pictures, such as that of '{counts.example}.")
-    if source.kind == "yolo" and not _names(spark, source, fail):
-        said.append("no data.yaml, classes.txt or obj.names, there or in the two folders above: labels are numbers.")
+    if source.kind == "yolo" and not names:
+        said.append("there is no data.yaml, classes.txt or obj.names, there or above: labels are numbers.")
     return said

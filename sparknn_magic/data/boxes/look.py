@@ -32,10 +32,11 @@ from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import DetectionInputs, ImageInputs
 from sparknn_magic.spec.models import BOX_KINDS, Source
 
-MORE = 1.5  # times as many objects as a training picture has boxes may be given of one
+MORE = 1.5  # times as many objects as a training picture has boxes may be given of one,
+LIMIT = 1000  # but no more: a picture that is annotated wrongly must not make all answers large
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MANY_WRONG = 0.2  # of the boxes: so many in wrong places are rather written in another format
-TINY = 2.0  # pixels: boxes that are all smaller are rather fractions
+TINY = 1.0  # pixels of the largest picture: where nearly all boxes are smaller, they are rather fractions
 FORMATS = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
 ACCURACY = 10_000  # of percentile_approx: a rank is off by at most one part in this many
 
@@ -51,7 +52,7 @@ class BoxCounts:
     example_clipped: str | None = None
     example_left: str | None = None
     quantiles: tuple[float, ...] = ()  # `QUANTILES` of sqrt(area) in pixels of the prepared training pictures
-    most: int = 0  # good ones of one picture
+    most: int = 0  # good ones of a training picture, at most
 
     @property
     def dropped(self) -> int:
@@ -96,6 +97,7 @@ def inspect(plan: BoxPlan) -> Inspected:
         inputs = find_inputs(plan, headers)
         check_places(plan, headers.width[0], headers.height[0], inputs)
         sizes = _quantiles(seen)
+        scale = min(inputs.width / headers.width[1], inputs.height / headers.height[1])
     finally:
         seen.unpersist()
     return Inspected(
@@ -105,12 +107,15 @@ def inspect(plan: BoxPlan) -> Inspected:
         partitions=1 + max(r.partition for r in sides),
         seconds=headers.seconds * (rows["train"] + rows["validation"]),
         boxes=replace(counts, quantiles=sizes),
-        remarks=(*said, *_doubts(plan, counts, sizes)),
+        remarks=(*said, *_doubts(plan, counts, sizes[-1] / scale if sizes else math.inf)),
     )
 
 
-def _doubts(plan: BoxPlan, counts: BoxCounts, sizes: tuple[float, ...]) -> list[str]:
-    """Return what speaks against boxes being corners in pixels, where the cell does not say what they are."""
+def _doubts(plan: BoxPlan, counts: BoxCounts, size: float) -> list[str]:
+    """Return what speaks against boxes being corners in pixels, where the cell does not say what they are.
+
+    Nearly all are at most as large as `size`, the root of the area in pixels of the largest picture.
+    """
     data = plan.experiment.data
     annotated = isinstance(data.train, Source) and data.train.kind in BOX_KINDS
     if annotated or data.format is not None or data.units is not None:
@@ -118,8 +123,8 @@ def _doubts(plan: BoxPlan, counts: BoxCounts, sizes: tuple[float, ...]) -> list[
     misplaced = counts.clipped + sum(counts.left.get(REASONS[n], 0) for n in (INVERTED, OUTSIDE, BEYOND))
     if misplaced > MANY_WRONG * (counts.boxes + counts.dropped):
         return [f"many boxes are inverted or reach beyond their pictures. {FORMATS}"]
-    if sizes and sizes[-1] < TINY:
-        return [f"nearly all boxes are smaller than {TINY:g} pixels. {FORMATS}"]
+    if size < TINY:
+        return [f"nearly all boxes are smaller than a pixel. {FORMATS}"]
     return []
 
 
@@ -155,7 +160,7 @@ def _sides(seen: DataFrame) -> list[Any]:
             F.max("partition").alias("partition"),
             F.count(F.when(used & F.col("error").isNull() & (F.size("labels") == 0), 1)).alias("background"),
             total(F.size("labels")).alias("boxes"),
-            F.max(F.when(used, F.size("labels"))).alias("most"),
+            F.max(F.when(F.col("split") == TRAIN, F.size("labels"))).alias("most"),
             total(F.col("clipped")).alias("clipped"),
             F.array(*(total(F.col("left")[i]) for i in range(len(REASONS)))).alias("left"),
             F.min("example_clipped").alias("example_clipped"),
@@ -257,17 +262,16 @@ def details(found: Inspected) -> list[tuple[str, str]]:
 
 def most_objects(boxes: int) -> int:
     """Return how many objects of a picture a model gives at most, whose training pictures have up to so many boxes."""
-    return max(MOST, math.ceil(MORE * boxes))
+    return max(MOST, min(math.ceil(MORE * boxes), LIMIT))
 
 
 def notes(counts: BoxCounts, said: tuple[str, ...]) -> list[str]:
     """Return what the user should know of the boxes: sentences."""
     found = list(said)
     if counts.most > MOST:
-        given = f"the model gives up to {most_objects(counts.most):,}"
-        found.append(
-            f"a picture has up to {counts.most:,} boxes: {given}, and of these COCO's figures count the {MOST} surest."
-        )
+        given = f"the model gives up to {most_objects(counts.most):,}, if it has as many candidates"
+        figures = f"COCO's figures count the {MOST} surest of each class"
+        found.append(f"a picture has up to {counts.most:,} boxes: {given}; {figures}.")
     if counts.clipped:
         words = many(
             counts.clipped, "box reaches beyond its picture and is", "boxes reach beyond their pictures and are"

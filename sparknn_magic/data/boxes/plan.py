@@ -28,7 +28,7 @@ from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import BOX_KINDS, Source
 from sparknn_magic.spec.resolve import Resolved
 
-FORMAT = 1  # a change of layout or of what is done to rows makes old prepared folders invalid
+FORMAT = 2  # a change of layout or of what is done to rows makes old prepared folders invalid
 OTHERS = {
     "text": "texts",
     "max_length": "texts",

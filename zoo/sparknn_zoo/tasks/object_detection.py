@@ -122,17 +122,17 @@ class ObjectDetection(Task):
         from sparknn_magic.data.boxes.look import most_objects
         from sparknn_magic.data.boxes.spark import sample_rows
         from sparknn_magic.data.splits import TRAIN, VALIDATION
-        from sparknn_magic.export.detections import Rules, detector, export_detector
+        from sparknn_magic.export.detections import Rules, candidates_of, detector, export_detector
         from sparknn_magic.export.graph import trained_network
         from sparknn_magic.export.parity_detections import compare_detections, run_both
 
         model = detector(job, trained_network(job, weights))
-        rules = Rules(most=most_objects(prepared.boxes.get("most", 0)), nms=model.nms)  # 0: prepared before it was told
+        inputs = prepared.inputs
+        size = (inputs.height, inputs.width, inputs.channels)
+        rules = Rules(most=most_objects(prepared.boxes["most"]), nms=model.nms).within(candidates_of(model, size))
         steps = [{"name": step["name"], "options": step["options"]} for step in meta["preprocess"]]
         metadata = {key: meta[key] for key in ("name", "task", "classes", "input")}
         metadata |= {"preprocess": steps, "detections": rules.to_plain()}
-        inputs = prepared.inputs
-        size = (inputs.height, inputs.width, inputs.channels)
         opset = export_detector(model, size, folder / MODEL, metadata, rules)
         (folder / WEIGHTS).write_bytes(weights)
         limit = min(PARITY_ROWS, PARITY_BYTES // (inputs.height * inputs.width * inputs.channels) + 1)
