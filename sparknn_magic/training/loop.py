@@ -196,10 +196,10 @@ class Trainer:
             )
 
     def _validate(self) -> list[float]:
-        """Return this rank's sums over its validation rows: loss, figure, rows."""
+        """Return this rank's sums over its validation rows: loss, figure, rows that have a figure, rows."""
         if not self.validation_rows:
-            return [0.0, 0.0, 0.0]
-        sums = torch.zeros(2, device=self.device)
+            return [0.0, 0.0, 0.0, 0.0]
+        sums = torch.zeros(3, device=self.device)
         with self.stepper.at_rest():
             for index in self.validation.batches(validation_batch(self.job)):
                 batch = self.validation.take(index)
@@ -220,14 +220,14 @@ class Trainer:
     # After an epoch
 
     def _finish_epoch(self, epoch: int, seconds: float, sums: list[float]) -> None:
-        loss, figure, rows, v_loss, v_figure, v_rows, stop = sums
+        loss, figure, rows, v_loss, v_figure, v_judged, v_rows, stop = sums
         name = self.job.figure
         figures = {
             "epoch": epoch + 1,
             "train_loss": loss / rows,
             f"train_{name}": None if self.stepper.at_rest_only else figure / rows,
             "validation_loss": v_loss / v_rows if v_rows else None,
-            f"validation_{name}": v_figure / v_rows if v_rows else None,
+            f"validation_{name}": v_figure / v_judged if v_judged else None,
             "learning_rate": self.stepper.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
             "rows_per_second": rows / seconds,
@@ -237,7 +237,7 @@ class Trainer:
         value, held_loss = _watched(figures, self.job), v_loss / v_rows if v_rows else math.inf
         # Few validation rows give many epochs the same accuracy, and not the same loss.
         better = value > progress.best_value or (value == progress.best_value and held_loss < progress.best_loss)
-        if better or not v_rows:
+        if better or figures.get(self.job.watch) is None:  # without a figure the last epoch is the best known
             progress.best_value, progress.best_loss, progress.best_epoch = value, held_loss, epoch + 1
             with self.stepper.at_rest():
                 progress.best_state = {k: v.detach().cpu().clone() for k, v in self.body.state_dict().items()}

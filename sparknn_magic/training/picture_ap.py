@@ -5,6 +5,7 @@ The figure is quick to take and tells epochs apart; the model's mAP over all pic
 B pictures, Q candidates, K classes, M true boxes, D detections.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ class PictureAp50:
 
     All classes' detections stand in one row by score, at most 100, or twice as many as there are boxes; each finds at
     most one true box, of its class. The precision is averaged over the true boxes, at each the best that is reached
-    with it or later (the all-point form of Everingham et al. 2010, PASCAL VOC). A picture without boxes has 1 minus its
-    highest score.
+    with it or later (the all-point form of Everingham et al. 2010, PASCAL VOC). A picture without boxes has none: NaN.
+    Any number for it would be best before anything is learnt, when nothing is found anywhere.
     """
 
     at_rest = True
@@ -84,9 +85,9 @@ def overlap(a_N4: np.ndarray, b_M4: np.ndarray) -> np.ndarray:
 
 
 def average_precision(found_D6: np.ndarray, truth_M5: np.ndarray) -> float:
-    """Return the average precision of one picture's detections, best first, against its true boxes."""
+    """Return the average precision of one picture's detections, best first; NaN where it has no true boxes."""
     if not len(truth_M5):
-        return 1.0 - float(found_D6[0, 5]) if len(found_D6) else 1.0
+        return math.nan
     iou = overlap(found_D6[:, 1:5], truth_M5[:, 1:5])
     iou[found_D6[:, None, 0] != truth_M5[None, :, 0]] = 0
     right = np.zeros(len(found_D6), bool)

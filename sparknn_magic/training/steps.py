@@ -203,11 +203,16 @@ class Stepper:
         self.optimizer.step(closure)
         return first[0]
 
-    def judge(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the sums of the loss and of the figure over a batch, without learning from it."""
+    def judge(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sums of the loss and of the figure over a batch, and how many rows have a figure: learn nothing.
+
+        Only a figure of rows at rest is NaN for rows that have none.
+        """
         with torch.inference_mode():
             outputs, batch = self._outputs(self.network, batch)
-            return self._loss(outputs, batch).sum(), self._figure(outputs, batch).sum()
+            figure = self._figure(outputs, batch)
+            there = ~figure.isnan() if self.at_rest_only else torch.ones_like(figure, dtype=torch.bool)
+            return self._loss(outputs, batch).sum(), figure[there].sum(), there.sum()
 
     @contextlib.contextmanager
     def at_rest(self) -> Any:
