@@ -49,6 +49,11 @@ def spark_cause(error: BaseException) -> str:
     return _short(line)
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an exception says, on one line of at most 500 characters."""
+    return _short(" ".join(str(error).split()))
+
+
 def _short(line: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 4].rstrip() + " ..."
 

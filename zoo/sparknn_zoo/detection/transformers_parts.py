@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sparknn_magic.causes import one_line
 from sparknn_magic.errors import BundleError, MissingExtra, SpecError, did_you_mean
 from sparknn_magic.hub import CONFIG, PIXELS, folder_of
 from sparknn_magic.plugin import DetectionInputs
@@ -106,7 +107,7 @@ def make_config(
     except ImportError as error:
         raise _without_timm(family) from error
     except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SpecError(f"{family.name}: transformers does not take this config: {reason}") from error
     config.num_labels = outputs
     # Files of the older families say nothing of it, and had frozen ones. What starts from nothing must learn them.
@@ -187,9 +188,9 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
             raise _without_timm(family) from error
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             if folder is None:
-                reason = " ".join(str(error).split())
+                reason = one_line(error)
                 raise SpecError(f"{family.name}: transformers does not take this config: {reason}") from error
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise BundleError(f"the weights of '{written}' cannot be read: {reason}") from error
     if folder is None and family is YOLOS:
         _draw_tokens(model, config.initializer_range)

@@ -16,6 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import nn
 
+from sparknn_magic.causes import one_line
 from sparknn_magic.errors import BundleError, MissingExtra, SpecError, did_you_mean
 from sparknn_magic.hub import CONFIG, POOLING, folder_of
 from sparknn_magic.plugin import TextInputs
@@ -186,7 +187,7 @@ def make_config(
         with quiet():
             config = kind_of_config.from_dict(settings)
     except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SpecError(f"{family.name}: transformers does not take this config: {reason}") from error
     if wanted.dropout is not None:
         for name in family.dropouts:
@@ -264,7 +265,7 @@ def load(family: Family, config: Any, folder: Path | None, written: str | None) 
                 **more,
             )
         except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise BundleError(f"the weights of '{written}' cannot be read: {reason}") from error
     missing = sorted(found["missing_keys"])
     if missing:
