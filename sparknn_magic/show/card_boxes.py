@@ -14,29 +14,55 @@ import json
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
 
-picture = Image.new("RGB", (640, 480), "white")  # yours: Image.open("photo.jpg")
-picture = picture.convert("{mode}").resize(({width}, {height}))  # stands for the preprocessing listed below
+photo = Image.new("RGB", (640, 480), "white")  # yours: Image.open("photo.jpg")
+photo = ImageOps.exif_transpose(photo).convert("{mode}")
+{prepare}
 image = np.asarray(picture, dtype=np.uint8).reshape(1, {height}, {width}, {channels})
 
 boxes, scores, labels, count = session.run(["boxes", "scores", "labels", "count"], {{"image": image}})
+{back}
 sure = int((scores[0] >= 0.5).sum())  # of `count` objects, the surest first
 print(sure, "objects")
-for n in range(sure):  # x1, y1, x2, y2 in pixels of `image`
-    print(classes[labels[0, n]], round(float(scores[0, n]), 3), boxes[0, n].round(1).tolist())
+for n in range(sure):
+    print(classes[labels[0, n]], round(float(scores[0, n]), 3), boxes[n].round(1).tolist())
 """
+RESIZE = "picture = photo.resize(({width}, {height}), Image.Resampling.BILINEAR)"
+LETTERBOX = """\
+scale = min({width} / photo.width, {height} / photo.height)
+inner = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
+left, top = ({width} - inner[0]) // 2, ({height} - inner[1]) // 2
+picture = Image.new("{mode}", ({width}, {height}), {fill})
+picture.paste(photo.resize(inner, Image.Resampling.BILINEAR), (left, top))"""
+UNBOXED = """\
+boxes = (boxes[0] - (left, top, left, top)) * np.divide(photo.size * 2, inner * 2)
+boxes = boxes.clip(0, photo.size * 2)  # x1, y1, x2, y2 in pixels of the upright photo"""
+RESIZED = """\
+boxes = boxes[0] * np.divide(photo.size * 2, picture.size * 2)  # x1, y1, x2, y2 in pixels of the upright photo"""
+OTHER = "boxes = boxes[0]  # x1, y1, x2, y2 in pixels of `picture`"
 
 
 def snippet(meta: Mapping[str, Any]) -> str:
-    """Return Python that finds the objects of one picture."""
+    """Return Python that finds the objects of one picture; after a letterbox alone, in pixels of the photo."""
     shape = meta["input"]
     mode = {1: "L", 3: "RGB"}.get(shape["channels"], "RGB")
-    height, width, channels = (int(shape[name]) for name in ("height", "width", "channels"))
-    return SNIPPET.format(mode=mode, height=height, width=width, channels=channels)
+    sizes = {"mode": mode, **{name: int(shape[name]) for name in ("height", "width", "channels")}}
+    steps = [(step["name"], step.get("options", {})) for step in meta["preprocess"]]
+    prepare, back = RESIZE.format(**sizes), RESIZED
+    if [name for name, _ in steps] == ["letterbox"] and steps[0][1].get("interpolation", "bilinear") == "bilinear":
+        prepare, back = LETTERBOX.format(fill=_fill(steps[0][1].get("fill", 114), mode), **sizes), UNBOXED
+    elif steps and [name for name, _ in steps] != ["resize"]:
+        prepare, back = f"{prepare}  # stands for the preprocessing listed below", OTHER
+    return SNIPPET.format(prepare=prepare, back=back, **sizes)
+
+
+def _fill(level: Any, mode: str) -> Any:
+    """Return the colour of bars as Pillow takes it."""
+    return level if mode == "L" else tuple(level) if isinstance(level, list | tuple) else (level,) * 3
 
 
 def interface(meta: Mapping[str, Any]) -> str:

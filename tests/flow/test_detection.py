@@ -1,11 +1,14 @@
 """Detection from rows to SQL: pictures with boxes, a tiny network, a model folder, a report, boxes where they were."""
 
+import io
+import json
 import re
 
 import numpy as np
 import pytest
 import torch
 from onnxruntime import InferenceSession
+from PIL import Image
 from safetensors.torch import load_file
 
 import sparknn_magic
@@ -13,6 +16,7 @@ from sparknn_magic import registry
 from sparknn_magic.errors import SparkNNError
 from sparknn_magic.plugin import DetectionInputs
 from sparknn_magic.run import dry_run
+from sparknn_magic.show.card import code_block
 from sparknn_magic.show.text import metrics_table, plan_text
 from sparknn_magic.training.picture_ap import overlap
 from tests.data.pictures import encode
@@ -109,6 +113,27 @@ def test_sql_gives_boxes_in_the_picture_as_it_came(spark, scenes, shapes):
             right = [n for n, each in enumerate(row.q.objects) if common[n] > 0.5 and each.label == label]
             found += bool(right)
     assert found > 0.7 * shapes.metrics["boxes"]
+
+
+def test_the_card_s_own_code_finds_the_same_boxes_in_the_photo(spark, scenes, shapes, tmp_path, monkeypatch, capsys):
+    turned = Image.open(io.BytesIO(rows(1, 5)[0][1])).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "photo.png", exif=exif)
+    photo = tmp_path / "photo.png"
+    code = code_block((shapes.folder / "README.md").read_text())
+    code = code.replace('Image.new("RGB", (640, 480), "white")', f"Image.open({str(photo)!r})", 1)
+    monkeypatch.chdir(shapes.folder)
+    exec(compile(code, "card", "exec"), {})
+    frame = spark.createDataFrame([(bytearray(photo.read_bytes()),)], "image binary")
+    (row,) = frame.selectExpr("shapes(image, 0.5).objects AS objects").collect()
+    number, *lines = capsys.readouterr().out.splitlines()
+    assert number == f"{len(row.objects)} objects"
+    assert len(row.objects) >= 1
+    for line, each in zip(lines, row.objects, strict=True):
+        label, score, box = line.split(" ", 2)
+        assert (label, float(score)) == (each.label, pytest.approx(each.score, abs=1e-3))
+        assert json.loads(box) == pytest.approx(list(each.box), abs=0.1)
 
 
 def test_bad_pictures_have_their_reason_and_streams_are_scored_too(spark, scenes, shapes, tmp_path):

@@ -80,7 +80,18 @@ def test_the_card_says_how_good_it_is_and_its_snippet_runs(tmp_path, run_script)
     folder = tmp_path / "cwd"
     folder.mkdir()
     save_detector(folder / "model.onnx", **meta["input"])
-    assert run_script(code_block(card)).stdout == "1 objects\nbird 0.875 [1.0, 2.0, 30.0, 40.0]\n"
+    # Of 640 x 480 pixels, five times as large as the network's picture.
+    assert run_script(code_block(card)).stdout == "1 objects\nbird 0.875 [5.0, 10.0, 150.0, 200.0]\n"
+    step = meta["preprocess"][0]
+    for steps, box in (
+        ([], "[5.0, 10.0, 150.0, 200.0]"),
+        ([step | {"options": {"size": 128, "fill": [1, 2, 3]}}], "[5.0, 10.0, 150.0, 200.0]"),
+        ([step | {"name": "center_crop"}], "[1.0, 2.0, 30.0, 40.0]"),  # the picture as it went in
+        ([step | {"name": "resize"}, step], "[1.0, 2.0, 30.0, 40.0]"),
+    ):
+        code = code_block(model_card(meta | {"preprocess": steps}))
+        assert run_script(code).stdout == f"1 objects\nbird 0.875 {box}\n"
+        assert ("preprocessing listed below" in code) == (box == "[1.0, 2.0, 30.0, 40.0]")
 
 
 def test_a_class_has_its_precision_over_its_recall():
