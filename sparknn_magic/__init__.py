@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _NAMES = {
+    "annotated_pictures": "sparknn_magic.data.boxes.formats",
     "train": "sparknn_magic.run",
     "dry_run": "sparknn_magic.run",
     "lr_find": "sparknn_magic.lr_finder",
@@ -28,6 +29,7 @@ _NAMES = {
 __all__ = [
     "Model",
     "SparkNNError",
+    "annotated_pictures",
     "compare",
     "dry_run",
     "explain",
@@ -48,6 +50,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from sparknn_magic.comparing import compare
+    from sparknn_magic.data.boxes.formats import annotated_pictures
     from sparknn_magic.data.boxes.shelf import shelf_scenes
     from sparknn_magic.errors import SparkNNError
     from sparknn_magic.explaining import explain

@@ -11,7 +11,7 @@ A column that `SELECT *` has and that is given again replaces it: `SELECT *, low
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -43,6 +43,7 @@ class StoredStep:
     predict: str | None  # what a prediction runs of it; None: nothing
     skipped: str  # what a prediction leaves out, in words; "" where it runs the whole step
     changes: list[str]  # columns that it computes anew, in small letters; of a model's step, its input columns alone
+    learnt: dict[str, str] = field(default_factory=dict)  # columns of the source that new rows have not: name, type
 
     def to_plain(self) -> dict[str, Any]:
         """Return values for JSON."""
@@ -57,10 +58,10 @@ class Applied:
     steps: tuple[StoredStep, ...]
     done: int  # how many of the plugins have been applied to the pictures on the way
 
-    def stored(self, inputs: Sequence[str]) -> tuple[StoredStep, ...]:
-        """Return what a model with these input columns keeps of the steps."""
-        names = {name.lower() for name in inputs}
-        return tuple(replace(step, changes=sorted(names & set(step.changes))) for step in self.steps)
+    def stored(self, inputs: Sequence[str], learnt: Mapping[str, str] | None = None) -> tuple[StoredStep, ...]:
+        """Return what a model with these input columns keeps of the steps; `learnt` are those of `StoredStep`."""
+        names, kept = {name.lower() for name in inputs}, dict(learnt or {})
+        return tuple(replace(step, changes=sorted(names & set(step.changes)), learnt=kept) for step in self.steps)
 
 
 def apply_steps(
@@ -100,7 +101,7 @@ def _too_late(experiment: Experiment, resolved: Resolved, query: Query) -> Spark
     name = resolved.preprocess[query.before - 1].item.name
     return experiment.error(
         query.path,
-        f"an SQL step stands after '{name}', which is a part of the model's graph and gets columns after all SQL.",
+        f"an SQL step stands after '{name}', which is applied when all SQL has been.",
         hint=f"Write the SQL steps before '{name}'.",
     )
 
@@ -189,21 +190,38 @@ def predict_frame(
     """Run on the rows of a prediction what the stored steps have for it.
 
     `pictures(frame, first, last)` applies the model's plugins from first up to last, those that stand before an SQL
-    step; how many have been applied is returned too. A step may name the label, which new rows have not: it is null.
+    step; how many have been applied is returned too. A step may name what was learnt, which new rows have not: it is
+    null. One that reads other columns which they have not is left out where no step from there on changes what the
+    model reads: it was there for what was learnt.
     Raises: DataError where Spark does not understand a step on these rows.
     """
     done = 0
-    bare = not same_name(frame, label)
-    if bare and any(step.predict for step in steps):
-        frame = frame.withColumn(label, F.lit(None).cast("string"))
+    learnt = {label: "string"} if label else {}
+    for step in steps:
+        learnt |= step.learnt
+    absent = {name: kind for name, kind in learnt.items() if not same_name(frame, name)}
+    if any(step.predict for step in steps):
+        for name, kind in absent.items():
+            frame = frame.withColumn(name, F.lit(None).cast(kind))
     for n, step in enumerate(steps, 1):
         if step.predict is None:
             continue
         if step.before > done:
             frame, done = pictures(frame, done, step.before), step.before
-        frame = run_query(frame, step.predict, _used(step.predict, step.params), _of_step(n))
-    found = same_name(frame, label)
-    return frame.drop(column(found[0])) if bare and found else frame, done
+        try:
+            frame = run_query(frame, step.predict, _used(step.predict, step.params), _of_step(n))
+        except DataError as error:
+            if any(later.changes or later.before > done for later in steps[n - 1 :]) or not _lacks_column(error):
+                raise
+            break
+    for name in absent:
+        frame = frame.drop(*(column(found) for found in same_name(frame, name)[:1]))
+    return frame, done
+
+
+def _lacks_column(error: DataError) -> bool:
+    condition = getattr(error.__cause__, "getCondition", lambda: None)()
+    return str(condition).startswith("UNRESOLVED_COLUMN")
 
 
 def _of_step(n: int) -> Fail:

@@ -1,5 +1,6 @@
 """From rows with boxes to shards: what is written, what is told, what is refused."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sparknn_magic.data.boxes.look import check_places
 from sparknn_magic.data.boxes.spark import details, inspect, prepare, sample_rows
 from sparknn_magic.data.splits import TRAIN, VALIDATION
+from sparknn_magic.data.sql_steps import StoredStep, predict_frame
 from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import ImageInputs, Part
 from tests.data.scenes import SCHEMA, lay_out, picture
@@ -123,23 +125,28 @@ def test_boxes_in_another_format_than_said_are_doubted(spark):
     boxes = [[4.0, 4.0, 20.0, 30.0], [35.0, 4.0, 20.0, 30.0], [40.0, 8.0, 18.0, 20.0]]
     rows = [(i, picture(shade=i), boxes, ["cat"] * 3, "trn") for i in range(4)]
     data = "train: rows\nvalidation: null\n"
-    hint = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
+    hint = "Are they what `format` and `units` say? Without these they are read as xyxy, corners, in pixels."
     found = inspect(lay_out(spark, data, {"rows": frame_of(spark, rows)}, STEPS))
     assert found.remarks == (f"many boxes are inverted or reach beyond their pictures. {hint}",)
     assert inspect(lay_out(spark, f"{data}format: xywh", {"rows": frame_of(spark, rows)}, STEPS)).remarks == ()
+    said = inspect(lay_out(spark, f"{data}format: xyxy", {"rows": frame_of(spark, rows)}, STEPS))
+    assert said.remarks == found.remarks  # who writes it can be wrong too
     shares = [(i, picture(shade=i), [[0.1, 0.1, 0.9, 0.8]], ["cat"], "trn") for i in range(4)]
     found = inspect(lay_out(spark, data, {"rows": frame_of(spark, shares)}, STEPS))
     assert found.remarks == (f"nearly all boxes are smaller than a pixel. {hint}",)
     assert inspect(lay_out(spark, f"{data}units: fractions", {"rows": frame_of(spark, shares)}, STEPS)).remarks == ()
 
 
-def test_one_class_is_enough_and_structs_and_whole_numbers_are_read_too(spark):
-    rows = [(i, picture(shade=i), [(1, 2, 30, 20)], [7 + i % 4 * 5]) for i in range(8)]
-    schema = "id int, image binary, what array<struct<l: int, t: int, w: int, h: int>>, kinds array<int>"
+def test_one_class_is_enough_and_structs_and_whole_numbers_are_read_too(spark, tmp_path):
+    # Sorted by name, as Spark reads structs from JSON: height, width, x, y.
+    rows = [(i, picture(shade=i), [(20, 30, 1, 2)], [7 + i % 4 * 5]) for i in range(8)]
+    schema = "id int, image binary, what array<struct<height: int, Width: int, x: int, y: int>>, kinds array<int>"
     data = "train: rows\nvalidation: null\nboxes: what\nlabels: kinds\nformat: xywh"
     found = inspect(lay_out(spark, data, {"rows": frame_of(spark, rows, schema)}))
     assert found.classes == ("7", "12", "17", "22")
     assert found.inputs.sizes == (24.49,) * 5  # sqrt(30 * 20)
+    prepared = prepare(lay_out(spark, data, {"rows": frame_of(spark, rows, schema)}), str(tmp_path))
+    assert {tuple(boxes[0][1:]) for boxes in sample_rows(prepared, spark, TRAIN, 8)[1]} == {(1, 2, 31, 22)}
     one = [(i, picture(shade=i), [[1.0, 1.0, 9.0, 9.0]], ["only"], "trn") for i in range(4)]
     assert inspect(lay_out(spark, "train: rows\nvalidation: null", {"rows": frame_of(spark, one)})).classes == ("only",)
 
@@ -152,14 +159,107 @@ def test_fail_counts_the_bad_boxes_and_shows_one(spark):
     )
 
 
+def test_fail_looks_at_test_rows_before_anything_is_learnt(spark, tmp_path):
+    frames = {"rows": frame_of(spark, ROWS), "tests": frame_of(spark, BAD[:1])}
+    words = (
+        "line 6, column 14: the test rows have 2 bad boxes: 1 inverted, 1 reaching beyond the picture; such as "
+        "[30, 2, 10, 4] in a picture of 60 x 40: inverted."
+    )
+    plan = lay_out(spark, f"{BY_SIDE}test: tests\nbad_boxes: fail", frames, STEPS)
+    with pytest.raises(DataError) as dry:
+        inspect(plan)
+    with pytest.raises(DataError) as real:
+        prepare(plan, str(tmp_path))
+    assert str(dry.value).splitlines()[0] == str(real.value).splitlines()[0] == words
+    frames["tests"] = frame_of(spark, ROWS[:1])
+    assert inspect(lay_out(spark, f"{BY_SIDE}test: tests\nbad_boxes: fail", frames, STEPS)).boxes.dropped == 1
+
+
+def test_validation_rows_without_any_box_are_told_of(spark):
+    rows = [row if row[4] == "trn" else (*row[:2], [], [], "val") for row in ROWS]
+    found = inspect(lay_out(spark, BY_SIDE, {"rows": frame_of(spark, rows)}, STEPS))
+    assert found.remarks == (
+        "no validation row has a box: the last epoch is kept, for none can be said to be the best.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "sql", "learnt"),
+    [
+        ("", "SELECT *, transform(boxes, b -> transform(b, n -> n / 2)) AS boxes FROM {data}", True),
+        ("", "SELECT side, image, boxes, labels FROM {data}", True),
+        ("", "SELECT side, image_bytes AS image, labels, boxes FROM {data}", True),
+        ("", "SELECT side, image, transform(found, f -> f.box) AS boxes, found.label AS labels FROM {data}", False),
+    ],
+)
+def test_sql_steps_that_make_boxes_do_not_keep_new_pictures_from_a_prediction(spark, more, sql, learnt):
+    rows = frame_of(spark, ROWS[:6])
+    if "found" in sql:
+        rows = rows.selectExpr("side", "image", "transform(boxes, b -> struct('cat' AS label, b AS box)) AS found")
+    if "image_bytes" in sql:
+        rows = rows.withColumnRenamed("image", "image_bytes")
+    data = "train: rows\nvalidation: null\ntest: null"
+    plan = lay_out(spark, data, {"rows": rows}, f"preprocess: [{{sql: '{sql}'}}, {{letterbox: 30}}]")
+    assert inspect(plan).classes
+    assert bool(plan.queries[0].learnt) is learnt
+    steps = [StoredStep(**json.loads(json.dumps(step.to_plain()))) for step in plan.queries]
+    name = "image_bytes" if "image_bytes" in sql else "image"
+    new = spark.createDataFrame([(picture(shade=1), "trn")], f"{name} binary, side string")
+    frame, done = predict_frame(new, steps, label="", pictures=None)
+    assert done == 0
+    assert sorted(frame.columns) == ["image", "side"]
+    assert [bytes(row.image) for row in frame.select("image").collect()] == [picture(shade=1)]
+
+
+def test_a_step_that_makes_the_picture_of_a_missing_column_is_no_such_step(spark):
+    rows = frame_of(spark, ROWS[:6])
+    steps = "preprocess: [{sql: 'SELECT *, if(id > 0, image, NULL) AS image FROM {data}'}, {letterbox: 30}]"
+    plan = lay_out(spark, "train: rows\nvalidation: null", {"rows": rows}, steps)
+    with pytest.raises(DataError, match=r"SQL step 1 of the model's preprocessing: .*`id`"):
+        predict_frame(rows.select("image"), plan.queries, label="", pictures=None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "format", "words", "hint"),
+    [
+        (
+            "a: int, b: int, c: int, d: int",
+            "",
+            "the boxes in 'boxes' have the fields a, b, c, d, which do not say which number each is.",
+            "Known are x1, y1, x2, y2; x_min, y_min, x_max, y_max; x, y, w, h. In SQL: transform(boxes, b -> array("
+            "b.a, b.b, b.c, b.d)) AS boxes.",
+        ),
+        (
+            "h: int, w: int, x: int, y: int",
+            "",
+            "the boxes in 'boxes' have the fields x, y, w, h, and are read as xyxy.",
+            "`format: xywh or cxcywh` under data says what they are.",
+        ),
+        (
+            "x1: int, x2: int, y1: int, y2: int",
+            "format: cxcywh",
+            "the boxes in 'boxes' have the fields x1, y1, x2, y2, and are read as cxcywh.",
+            "`format: xyxy` under data says what they are.",
+        ),
+    ],
+)  # fmt: skip
+def test_fields_that_say_something_else_are_refused(spark, fields, format, words, hint):
+    schema = f"image binary, boxes array<struct<{fields}>>, labels array<string>"
+    said = refusal(spark, [], f"train: rows\n{format}", schema=schema).splitlines()
+    assert said == [f"line 3, column 10: {words}", hint]
+
+
 def test_rows_without_a_good_box_are_refused(spark):
     rows = [(i, picture(shade=i), [[30.0, 20.0, 10.0, 5.0]], ["a"], "trn") for i in range(4)]
     words = refusal(spark, rows, "train: rows\nvalidation: null")
     assert words == (
         "line 3, column 10: no training row has a good box in 'boxes': 4 are bad, such as [30, 20, 10, 5] in a picture "
-        "of 60 x 40: inverted.\nAre they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say "
-        "otherwise."
+        "of 60 x 40: inverted.\nAre they what `format` and `units` say? Without these they are read as xyxy, corners, "
+        "in pixels."
     )
+    rows = [(i, picture(shade=i), [[3.0, 2.0, 10.0, 5.0]], [None], "trn") for i in range(4)]
+    words = refusal(spark, rows, "train: rows\nvalidation: null")
+    assert words.endswith("4 are bad, such as [3, 2, 10, 5] in a picture of 60 x 40: without a label.")
 
 
 @pytest.mark.parametrize(

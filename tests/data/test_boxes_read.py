@@ -118,6 +118,17 @@ def test_coco_boxes_are_corners_and_crowds_are_counted():
     assert found.table().num_rows == 2
 
 
+def test_categories_without_a_name_and_crowds_written_as_text_are_read_as_they_are_meant():
+    found = read_coco(b"""{"images": [{"id": 1, "file_name": "a"}],
+        "categories": [{"id": 4, "name": null}, {"id": 5}], "annotations": [
+        {"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4], "iscrowd": "0"},
+        {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": null},
+        {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": true},
+        {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": "1"}]}""")
+    assert found.labels == [["4", "5"]]
+    assert found.crowd == 2
+
+
 def test_a_picture_that_coco_lists_twice_is_one_with_all_its_boxes():
     found = read_coco(b"""{"images": [{"id": 1.0, "file_name": "a"}, {"id": 2, "file_name": "./a"}],
         "categories": [{"id": 0.0, "name": "cat"}], "annotations": [
@@ -195,3 +206,5 @@ def test_names_of_classes_are_a_list_a_mapping_or_lines():
     assert read_names(b"cat\ndog \n", yaml=False) == {0: "cat", 1: "dog"}
     with pytest.raises(ValueError, match="it has no `names`"):
         read_names(b"nc: 3", yaml=True)
+    with pytest.raises(ValueError, match="its `kpt_shape` says that lines have key points, which are not read here"):
+        read_names(b"names: [cat]\nkpt_shape: [4, 2]", yaml=True)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import sparknn_magic
+from sparknn_magic.causes import spark_cause
 from sparknn_magic.data.boxes.compose import FEWEST, MOST, SIDES, Arrangement, compose, draw_items
 from sparknn_magic.errors import DataError
 
@@ -123,6 +124,15 @@ def test_products_without_labels_or_rows_are_refused(spark):
     nothing = spark.createDataFrame([], "id bigint, image binary, label string")
     with pytest.raises(DataError, match="there are no products to compose scenes of"):
         sparknn_magic.shelf_scenes(spark, products=nothing)
+
+
+@pytest.mark.parametrize("broken", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n\x00"])
+def test_a_product_that_is_no_picture_is_named(spark, broken):
+    rows = [(n, _png(item), "disc") for n, item in enumerate(items(2))]
+    products = spark.createDataFrame([*rows, (2, broken, "bar")], "id bigint, image binary, label string")
+    with pytest.raises(Exception, match="shelf_scenes") as error:
+        sparknn_magic.shelf_scenes(spark, rows=8, products=products).collect()
+    assert spark_cause(error.value) == "shelf_scenes: a product of 'bar' is no picture that can be decoded."
 
 
 def _png(pixels):

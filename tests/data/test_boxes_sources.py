@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+import sparknn_magic
 from sparknn_magic.data.boxes.formats import named_places
 from sparknn_magic.data.boxes.spark import inspect, prepare, sample_rows
 from sparknn_magic.data.splits import TRAIN, VALIDATION
-from sparknn_magic.errors import SparkNNError
+from sparknn_magic.errors import DataError, SparkNNError
 from tests.data.scenes import lay_out, picture
 
 
@@ -75,9 +76,24 @@ def test_coco_gives_each_listed_picture_its_boxes(spark, tmp_path):
     assert (prepared.classes, prepared.rows) == (("cat", "dog"), {"train": 2, "validation": 0})
     assert (prepared.boxes["boxes"], prepared.boxes["background"]) == (2, 1)
     assert prepared.notes == [
-        "data.train: 1 of 3 pictures not found and left out, such as 'gone.png'.",
+        "data.train: 1 of 3 pictures not found, or empty, and left out, such as 'gone.png'.",
         "data.train: 1 annotation of a crowd (iscrowd) is left out.",
     ]
+
+
+def test_annotated_pictures_are_a_frame_too_to_evaluate_on_or_to_cut_from(spark, tmp_path):
+    files = {"set/a.json": coco(["a.png"], [(1, 5, [1, 2, 3, 4], 0)]), "pictures/a.png": picture(shade=1)}
+    files |= {"voc/b.png": picture(shade=2), "voc/b.xml": voc("dog", (1, 2, 9, 8))}
+    root = str(write(tmp_path, files))
+    found = sparknn_magic.annotated_pictures(spark, coco=f"{root}/set/a.json", images=f"{root}/pictures")
+    assert rows_of(found) == {"a.png": (picture(shade=1), [[1, 2, 4, 6]], ["cat"])}
+    assert rows_of(sparknn_magic.annotated_pictures(voc=f"{root}/voc"))["b.png"][1:] == ([[1, 2, 9, 8]], ["dog"])
+    with pytest.raises(DataError, match="reads one of coco, voc and yolo, not nothing"):
+        sparknn_magic.annotated_pictures(spark)
+    with pytest.raises(DataError, match="not voc and yolo"):
+        sparknn_magic.annotated_pictures(spark, voc=root, yolo=root)
+    with pytest.raises(DataError, match=f"there is no file or folder '{root}/nothing'"):
+        sparknn_magic.annotated_pictures(spark, yolo=f"{root}/nothing")
 
 
 def test_coco_files_of_all_three_sides_are_opened_and_what_is_wrong_with_each_is_said_once(spark, tmp_path):
@@ -97,9 +113,9 @@ def test_coco_files_of_all_three_sides_are_opened_and_what_is_wrong_with_each_is
     prepared = prepare(plan, str(tmp_path / "prepared"))
     assert (prepared.classes, prepared.rows) == (("cat", "dog"), {"train": 2, "validation": 1})
     assert [each.tolist() for each in sample_rows(prepared, spark, VALIDATION, 10)[1]] == [[[1, 10, 10, 30, 20]]]
-    learnt = ["data.validation: 1 of 2 pictures not found and left out, such as 'gone.png'."]
+    learnt = ["data.validation: 1 of 2 pictures not found, or empty, and left out, such as 'gone.png'."]
     judged = [
-        "data.test: 1 of 2 pictures not found and left out, such as 'lost.png'.",
+        "data.test: 1 of 2 pictures not found, or empty, and left out, such as 'lost.png'.",
         "data.test: 1 annotation of a crowd (iscrowd) is left out.",
         "data.test: 1 annotation of a picture that the file does not list left out.",
     ]

@@ -179,8 +179,8 @@ def test_a_step_on_columns_stands_behind_all_sql(spark):
     with pytest.raises(SparkNNError) as caught:
         resolved.task.build().plan(spark, experiment, resolved, ())
     assert str(caught.value) == (
-        "line 5, column 8: an SQL step stands after 'standardize', which is a part of the model's graph and gets "
-        "columns after all SQL.\nWrite the SQL steps before 'standardize'."
+        "line 5, column 8: an SQL step stands after 'standardize', which is applied when all SQL has been.\n"
+        "Write the SQL steps before 'standardize'."
     )
 
 

@@ -382,7 +382,7 @@ def test_what_annotation_files_lack_is_said(spark, tmp_path):
     shown = sparknn_magic.preview(cell, spark=spark)
     assert shown.findings.rows == {"train": 1}
     for words in (
-        "data.train: 1 of 2 pictures not found and left out, such as 'gone.png'.",
+        "data.train: 1 of 2 pictures not found, or empty, and left out, such as 'gone.png'.",
         "data.train: 1 annotation of a crowd (iscrowd) is left out.",
     ):
         assert words in shown.findings.notes

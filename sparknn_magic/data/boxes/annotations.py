@@ -45,7 +45,7 @@ def read_coco(content: bytes) -> Coco:
     Source: https://cocodataset.org/#format-data
     """
     whole = _json(content)
-    categories = {_id(each, "id"): str(each.get("name", each["id"])) for each in _list(whole, "categories")}
+    categories = {_id(each, "id"): _class(each) for each in _list(whole, "categories")}
     images = _list(whole, "images")
     names = list(dict.fromkeys(_file(each) for each in images))
     boxes: list[list[list[float]]] = [[] for _ in names]
@@ -54,7 +54,7 @@ def read_coco(content: bytes) -> Coco:
     crowd = unlisted = 0
     for each in _list(whole, "annotations"):
         row = rows.get(_id(each, "image_id"))
-        if each.get("iscrowd"):
+        if _number(each.get("iscrowd")) > 0:  # some write it as text
             crowd += 1
         elif row is None:
             unlisted += 1
@@ -107,6 +107,11 @@ def _id(each: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, int | str):
         raise ValueError(f"one of its entries has no '{key}', a number or text: {str(each)[:MOST_SHOWN]}")
     return str(value)
+
+
+def _class(category: Mapping[str, Any]) -> str:
+    name = category.get("name")
+    return str(category["id"] if name is None else name)
 
 
 def _file(image: Mapping[str, Any]) -> str:
@@ -186,6 +191,8 @@ def read_names(content: bytes, *, yaml: bool) -> dict[int, str]:
         whole = YAML(typ="safe", pure=True).load(content.decode("utf-8-sig"))
     except YAMLError as error:
         raise ValueError(f"it is not YAML: {str(error).splitlines()[0]}") from None
+    if isinstance(whole, dict) and "kpt_shape" in whole:
+        raise ValueError("its `kpt_shape` says that lines have key points, which are not read here")
     names = whole.get("names") if isinstance(whole, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))

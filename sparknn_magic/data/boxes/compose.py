@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from sparknn_magic.errors import DataError
+
 SCENES = "id bigint, image binary, boxes array<array<float>>, labels array<string>"
 DRAWN = "id bigint, slot int, item int"
 FEWEST, MOST = 4, 12  # items of a scene
@@ -72,12 +74,19 @@ def composed_batches(batches: Iterator[pa.RecordBatch], seed: int, stand: Arrang
     for batch in batches:
         for row in batch.to_pylist():  # one at a time: a scene is some ten times as large as its row
             items = sorted(row["items"], key=lambda each: each["slot"])
-            greys = [np.asarray(Image.open(io.BytesIO(each["image"])).convert("L")) for each in items]
+            greys = [_grey(each["image"], each["label"]) for each in items]
             scene = compose(greys, np.random.default_rng([seed, row["id"], _SCENE]), stand)
             labels = [items[i]["label"] for i in scene.items]
             values = [[row["id"]], [encoded(scene.pixels)], [scene.boxes.tolist()], [labels]]
             arrays = [pa.array(value, field.type) for value, field in zip(values, schema, strict=True)]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _grey(image: bytes | None, label: str | None) -> np.ndarray:
+    try:
+        return np.asarray(Image.open(io.BytesIO(image or b"")).convert("L"))
+    except (OSError, SyntaxError) as error:  # the second: some broken PNG files
+        raise DataError(f"shelf_scenes: a product of '{label}' is no picture that can be decoded.") from error
 
 
 def encoded(pixels: np.ndarray) -> bytes:

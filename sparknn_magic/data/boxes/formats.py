@@ -19,11 +19,12 @@ from sparknn_magic.data.boxes.job import many
 from sparknn_magic.data.look import HEADER
 from sparknn_magic.data.sources import BOX_COLUMNS, Fail, located, no_path, picture_files, read_files, root_of
 from sparknn_magic.data.worker import picture_header
-from sparknn_magic.errors import SparkNNError
+from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import BOX_KINDS, Source
 
 SUFFIX = {"voc": "[xX][mM][lL]", "yolo": "[tT][xX][tT]"}
+RENAME = "Give the file another name, or name a copy on this machine, which is read without Spark."
 NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")  # of YOLO's classes
 PARALLEL = ("images", "labels")  # of YOLO, with folders of the same names below
 # Pictures and annotations lie in parallel folders of these names, or beside each other.
@@ -43,6 +44,33 @@ def open_annotated(spark: SparkSession, source: Source, fail: Fail) -> DataFrame
     # A picture without a text file is background for YOLO; one without an XML file has not been looked at.
     rows = pictures.join(found, "name", "inner" if source.kind == "voc" else "left").where("problem IS NULL")
     return (rows if source.kind == "voc" else _in_pixels(rows)).select(*BOX_COLUMNS)
+
+
+def annotated_pictures(
+    spark: SparkSession | None = None,
+    *,
+    coco: str | None = None,
+    voc: str | None = None,
+    yolo: str | None = None,
+    images: str | None = None,
+) -> DataFrame:
+    """Return the pictures of a COCO JSON file, or of a folder with VOC's or YOLO's files: what a cell's `data:` reads.
+
+    Columns: image binary; boxes array<array<double>>, x1, y1, x2, y2 in pixels of the upright picture; labels
+    array<string>; key, the picture's file. Evaluate a detector on them, cut crops out of them, or put them together.
+    images: the folder of the pictures, where it is not that of the annotations. spark: the active session, or a new
+    one. Raises: DataError where not one source is named, nothing is there, or a COCO file cannot be read.
+    """
+    from sparknn_magic.sessions import session
+
+    given = {kind: path for kind, path in (("coco", coco), ("voc", voc), ("yolo", yolo)) if path is not None}
+    if len(given) != 1:
+        raise DataError(f"annotated_pictures reads one of coco, voc and yolo, not {' and '.join(given) or 'nothing'}.")
+
+    def fail(message: str, hint: str | None = None) -> SparkNNError:
+        return DataError(message, hint=hint)
+
+    return open_annotated(spark or session(), Source.model_validate(given | {"images": images}), fail)
 
 
 def remarks(spark: SparkSession, experiment: Experiment, names: Iterable[str]) -> list[str]:
@@ -137,7 +165,7 @@ def _names(spark: SparkSession, source: Source, fail: Fail) -> dict[int, str]:
             try:
                 return read_names(content, yaml=name.endswith(("yaml", "yml")))
             except ValueError as error:
-                raise fail(f"'{file}' does not name the classes: {error}.") from error
+                raise fail(f"'{file}' does not tell what the classes are: {error}.") from error
     return {}
 
 
@@ -179,6 +207,9 @@ def _coco(spark: SparkSession, source: Source, fail: Fail) -> Coco:
         local = located(spark, source.value)[1]
         if local.is_dir():
             raise fail(f"'{source.value}' is a folder; name the JSON file in it.")
+        name = os.path.basename(source.value)
+        if name.startswith(("_", ".")):
+            raise fail(f"Spark sees no file of that name: those that begin with '{name[0]}' are hidden.", hint=RENAME)
         raise no_path(source.value, local, fail)
     try:
         return read_coco(content)
@@ -197,7 +228,8 @@ def _remarks_coco(spark: SparkSession, source: Source, fail: Fail) -> list[str]:
         raise fail(message, hint="`images: FOLDER` beside `coco` names the folder that their file names start from.")
     said = []
     if found.n:
-        said.append(f"{found.n:,} of {len(coco.names):,} pictures not found and left out, such as '{found.example}'.")
+        words = f"{found.n:,} of {len(coco.names):,} pictures not found, or empty, and left out"
+        said.append(f"{words}, such as '{found.example}'.")
     if coco.crowd:
         words = many(coco.crowd, "annotation of a crowd (iscrowd) is", "annotations of crowds (iscrowd) are")
         said.append(f"{words} left out.")

@@ -1,6 +1,6 @@
 """How true boxes are written, what can be wrong with one, and what executors are told. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,32 @@ REASONS = (
     "cut off by the preprocessing steps",
 )
 NO_FAULTS = (UNKNOWN, CUT_OFF)  # of the box itself
+
+# Fields of a box held in a struct, by what they are called, in the order of the numbers; and the formats they can be.
+FIELDS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("x1", "y1", "x2", "y2"): ("xyxy",),
+    ("xmin", "ymin", "xmax", "ymax"): ("xyxy",),
+    ("x_min", "y_min", "x_max", "y_max"): ("xyxy",),
+    ("left", "top", "right", "bottom"): ("xyxy",),
+    ("x", "y", "w", "h"): ("xywh", "cxcywh"),  # of both one reads: x and y are a corner, or the middle
+    ("x", "y", "width", "height"): ("xywh", "cxcywh"),
+    ("left", "top", "width", "height"): ("xywh",),
+    ("cx", "cy", "w", "h"): ("cxcywh",),
+    ("cx", "cy", "width", "height"): ("cxcywh",),
+    ("x_center", "y_center", "width", "height"): ("cxcywh",),
+}
+
+
+def ordered(fields: Sequence[str]) -> tuple[list[str], tuple[str, ...]] | None:
+    """Return a struct's fields in the order of a box's numbers, and the formats they can be; None of unknown names.
+
+    Spark sorts the fields of structs that it reads from JSON by their names, so their own order says nothing.
+    """
+    known = {name.lower(): name for name in fields}
+    for names, formats in FIELDS.items():
+        if len(fields) == 4 and set(known) == set(names):
+            return [known[name] for name in names], formats
+    return None
 
 
 def many(n: int, one: str, several: str) -> str:

@@ -23,11 +23,11 @@ from sparknn_magic.data.boxes.job import (
     columns_of,
     many,
 )
-from sparknn_magic.data.boxes.plan import BoxPlan
+from sparknn_magic.data.boxes.plan import BoxPlan, truth
 from sparknn_magic.data.boxes.shards import LOOK, look_batches
-from sparknn_magic.data.columns import rows_error
+from sparknn_magic.data.columns import column, rows_error, same_name
 from sparknn_magic.data.look import MAX_CLASSES, check_splits, find_headers, find_inputs
-from sparknn_magic.data.splits import SPLITS, TEST, TRAIN
+from sparknn_magic.data.splits import SPLITS, TEST, TRAIN, VALIDATION
 from sparknn_magic.errors import DataError, SparkNNError
 from sparknn_magic.plugin import DetectionInputs, ImageInputs
 from sparknn_magic.spec.models import BOX_KINDS, Source
@@ -37,7 +37,8 @@ LIMIT = 1000  # but no more: a picture that is annotated wrongly must not make a
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MANY_WRONG = 0.2  # of the boxes: so many in wrong places are rather written in another format
 TINY = 1.0  # pixels of the largest picture: where nearly all boxes are smaller, they are rather fractions
-FORMATS = "Are they corners in pixels? `format: xywh` or cxcywh, and `units: fractions`, say otherwise."
+FORMATS = "Are they what `format` and `units` say? Without these they are read as xyxy, corners, in pixels."
+SIDES = "Are they of these pictures, at this size, and upright as the pictures' EXIF data says?"
 ACCURACY = 10_000  # of percentile_approx: a rank is off by at most one part in this many
 
 
@@ -107,36 +108,71 @@ def inspect(plan: BoxPlan) -> Inspected:
         partitions=1 + max(r.partition for r in sides),
         seconds=headers.seconds * (rows["train"] + rows["validation"]),
         boxes=replace(counts, quantiles=sizes),
-        remarks=(*said, *_doubts(plan, counts, sizes[-1] / scale if sizes else math.inf)),
+        remarks=(*said, *_doubts(plan, counts, sizes[-1] / scale if sizes else math.inf), *_unjudged(sides)),
     )
 
 
 def _doubts(plan: BoxPlan, counts: BoxCounts, size: float) -> list[str]:
-    """Return what speaks against boxes being corners in pixels, where the cell does not say what they are.
+    """Return what speaks against boxes being what they are read as.
 
     Nearly all are at most as large as `size`, the root of the area in pixels of the largest picture.
     """
-    data = plan.experiment.data
-    annotated = isinstance(data.train, Source) and data.train.kind in BOX_KINDS
-    if annotated or data.format is not None or data.units is not None:
-        return []
-    misplaced = counts.clipped + sum(counts.left.get(REASONS[n], 0) for n in (INVERTED, OUTSIDE, BEYOND))
-    if misplaced > MANY_WRONG * (counts.boxes + counts.dropped):
-        return [f"many boxes are inverted or reach beyond their pictures. {FORMATS}"]
+    advice = SIDES if _annotated(plan) else FORMATS
+    if _misplaced(counts) > MANY_WRONG * (counts.boxes + counts.dropped):
+        return [f"many boxes are inverted or reach beyond their pictures. {advice}"]
     if size < TINY:
-        return [f"nearly all boxes are smaller than a pixel. {FORMATS}"]
+        return [f"nearly all boxes are smaller than a pixel. {advice}"]
     return []
+
+
+def _unjudged(sides: list[Any]) -> list[str]:
+    """Return what is to be said of validation rows that no epoch can be judged by."""
+    if any(r.split == VALIDATION for r in sides) and not sum(r.boxes for r in sides if r.split == VALIDATION):
+        return ["no validation row has a box: the last epoch is kept, for none can be said to be the best."]
+    return []
+
+
+def _annotated(plan: BoxPlan) -> bool:
+    """Tell whether the training boxes come from annotation files, which say themselves how they are written."""
+    source = plan.experiment.data.train
+    return isinstance(source, Source) and source.kind in BOX_KINDS
+
+
+def _misplaced(counts: BoxCounts) -> int:
+    return counts.clipped + sum(counts.left.get(REASONS[n], 0) for n in (INVERTED, OUTSIDE, BEYOND))
 
 
 def seen_rows(plan: BoxPlan) -> DataFrame:
     """Return a row of `LOOK` for each row, and its partition; pictures of test rows have no say."""
+    used = F.col("split") != TEST
+    read = (F.when(used, F.col(name)).alias(name) for name in ("image", "boxes", "labels"))
+    return _looked_at(plan, plan.rows.select("split", *read))
+
+
+def refuse_bad_tests(plan: BoxPlan) -> None:
+    """Raise DataError where a box of a test row is bad and the cell says `bad_boxes: fail`: before hours of training.
+
+    A Spark job over the headers of these pictures.
+    """
+    if plan.rules.bad != "fail" or plan.test is None:
+        return
+    data = plan.experiment.to_dict()["data"]
+    image = column(same_name(plan.test, data["image"])[0])
+    boxes, labels = truth(plan.test, data)
+    # As rows of another split: those of test rows have no say.
+    rows = plan.test.select(
+        F.lit(VALIDATION).alias("split"), image.alias("image"), boxes.alias("boxes"), labels.alias("labels")
+    )
+    _refuse_bad(plan, _counts(_sides(_looked_at(plan, rows))), "the test rows have ")
+
+
+def _looked_at(plan: BoxPlan, given: DataFrame) -> DataFrame:
+    """Return rows of `LOOK` of (split, image, boxes, labels)."""
     job = LookJob(plan.steps, plan.shape, plan.rules)
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return look_batches(batches, job)
 
-    used = F.col("split") != TEST
-    given = plan.rows.select("split", *(F.when(used, F.col(name)).alias(name) for name in ("image", "boxes", "labels")))
     return given.mapInArrow(look, LOOK).withColumn("partition", F.spark_partition_id())
 
 
@@ -183,8 +219,8 @@ def _counts(sides: list[Any]) -> BoxCounts:
     )
 
 
-def _refuse_bad(plan: BoxPlan, counts: BoxCounts) -> None:
-    """Raise DataError where a box is bad."""
+def _refuse_bad(plan: BoxPlan, counts: BoxCounts, whose: str = "") -> None:
+    """Raise DataError where a box is bad; the words begin with `whose`."""
     faults = {reason: n for reason, n in counts.left.items() if reason not in {REASONS[i] for i in NO_FAULTS}}
     if counts.clipped:
         faults["reaching beyond the picture"] = counts.clipped
@@ -192,7 +228,7 @@ def _refuse_bad(plan: BoxPlan, counts: BoxCounts) -> None:
         return
     listed = ", ".join(f"{n:,} {reason}" for reason, n in faults.items())
     words = many(sum(faults.values()), "bad box", "bad boxes")
-    message = f"{words}: {listed}; such as {counts.example_left or counts.example_clipped}."
+    message = f"{whose}{words}: {listed}; such as {counts.example_left or counts.example_clipped}."
     raise plan.experiment.error(
         ("data", "bad_boxes"),
         message,
@@ -225,9 +261,7 @@ def _classes(plan: BoxPlan, seen: DataFrame, counts: BoxCounts) -> tuple[tuple[s
 
 def _no_box(plan: BoxPlan, boxes: str, counts: BoxCounts) -> SparkNNError:
     why = f": {many(counts.dropped, 'is', 'are')} bad, such as {counts.example_left}" if counts.dropped else ""
-    hint = None
-    if counts.dropped and plan.experiment.data.format is None:
-        hint = FORMATS
+    hint = (SIDES if _annotated(plan) else FORMATS) if _misplaced(counts) else None
     return rows_error(plan.experiment, "train", f"no training row has a good box in '{boxes}'{why}.", hint)
 
 

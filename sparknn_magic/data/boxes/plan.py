@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructType
 
-from sparknn_magic.data.boxes.job import BoxRules, columns_of, rules_of
+from sparknn_magic.data.boxes.job import FIELDS, BoxRules, columns_of, ordered, rules_of
 from sparknn_magic.data.columns import (
     WHOLE_NUMBERS,
     check_image,
@@ -28,7 +28,7 @@ from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import BOX_KINDS, Source
 from sparknn_magic.spec.resolve import Resolved
 
-FORMAT = 2  # a change of layout or of what is done to rows makes old prepared folders invalid
+FORMAT = 3  # a change of layout or of what is done to rows makes old prepared folders invalid
 OTHERS = {
     "text": "texts",
     "max_length": "texts",
@@ -70,7 +70,8 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
     """
     _check_cell(experiment)
     # Without the column of pictures: a step before an SQL step would move pixels, and the boxes stayed where they are.
-    applied = apply_steps(open_frames(spark, experiment, names), experiment, resolved)
+    opened = open_frames(spark, experiment, names)
+    applied = apply_steps(opened, experiment, resolved)
     frames = applied.frames
     columns = {name: _columns(frame, experiment, name) for name, frame in frames.items()}
     source, first = frames["train"], columns["train"]
@@ -91,10 +92,16 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
         columns=[(field.name, field.dataType.simpleString()) for field in source.schema],
         whole_labels=first.whole_labels,
         sources=tuple((frames[n], tuple(_that_matter(columns[n], used.get(n, [])))) for n in prepared),
-        queries=applied.stored([first.image]),
+        queries=applied.stored([first.image], _learnt(opened["train"], experiment)),
         steps=tuple(step.part for step in resolved.preprocess),
         rules=rules_of(experiment.to_dict()["data"]),
     )
+
+
+def _learnt(source: DataFrame, experiment: Experiment) -> dict[str, str]:
+    """Return the columns of boxes and labels that the source has before any SQL step, and their types."""
+    found = [name for wanted in columns_of(experiment.to_dict()["data"]) for name in same_name(source, wanted)[:1]]
+    return {name: source.schema[name].dataType.simpleString() for name in found}
 
 
 def truth(frame: DataFrame, data: Mapping[str, Any]) -> tuple[Column, Column]:
@@ -107,7 +114,8 @@ def truth(frame: DataFrame, data: Mapping[str, Any]) -> tuple[Column, Column]:
     each = kind.elementType if isinstance(kind, ArrayType) else None
     found = column(boxes)
     if isinstance(each, StructType):
-        fields = each.names
+        known = ordered(each.names)
+        fields = known[0] if known else each.names
 
         def numbers(box: Column) -> Column:
             # A null box stays one: getField of it would make a box of four nulls, which is told in other words.
@@ -149,20 +157,38 @@ def _columns(frame: DataFrame, experiment: Experiment, source: str) -> Found:
 def _check_boxes(frame: DataFrame, name: str, experiment: Experiment, source: str) -> None:
     kind = frame.schema[name].dataType
     each = kind.elementType if isinstance(kind, ArrayType) else None
-    if _numbers(each) or (
-        isinstance(each, StructType) and len(each) == 4 and all(isinstance(f.dataType, NumericType) for f in each)
-    ):
+    if _numbers(each):
+        return
+    if isinstance(each, StructType) and len(each) == 4 and all(isinstance(f.dataType, NumericType) for f in each):
+        _check_fields(each.names, name, experiment, source)
         return
     shown = kind.simpleString()[:80]
     message = f"column '{name}' is {shown}; boxes are array<array<number>>, or arrays of structs of four numbers."
     hint = None
     if isinstance(each, StructType):
         whole = [f.name for f in each if isinstance(f.dataType, NumericType)][:4]
-        fields = ", ".join(f"b.{sql_name(field)}" for field in whole) if len(whole) == 4 else "b.x1, b.y1, b.x2, b.y2"
-        hint = f"In SQL: transform({sql_name(name)}, b -> array({fields})) AS {sql_name(name)}."
+        hint = f"In SQL: {_in_sql(name, whole if len(whole) == 4 else ['x1', 'y1', 'x2', 'y2'])}"
     elif _numbers(kind):
         hint = f"For one box a row, in SQL: array({sql_name(name)}) AS {sql_name(name)}."
     raise rows_error(experiment, source, message, hint)
+
+
+def _check_fields(fields: list[str], name: str, experiment: Experiment, source: str) -> None:
+    """Raise DataError where the names of a box's fields do not say which number each is, or say another format."""
+    known, used = ordered(fields), rules_of(experiment.to_dict()["data"]).format
+    if known is None:
+        message = f"the boxes in '{name}' have the fields {', '.join(fields)}, which do not say which number each is."
+        shown = "; ".join(", ".join(names) for names in list(FIELDS)[:6:2])
+        raise rows_error(experiment, source, message, f"Known are {shown}. In SQL: {_in_sql(name, fields)}")
+    if used not in known[1]:
+        message = f"the boxes in '{name}' have the fields {', '.join(known[0])}, and are read as {used}."
+        hint = f"`format: {' or '.join(known[1])}` under data says what they are."
+        raise rows_error(experiment, source, message, hint)
+
+
+def _in_sql(name: str, fields: list[str]) -> str:
+    listed = ", ".join(f"b.{sql_name(field)}" for field in fields)
+    return f"transform({sql_name(name)}, b -> array({listed})) AS {sql_name(name)}."
 
 
 def _numbers(kind: DataType | None) -> bool:

@@ -59,6 +59,7 @@ def inspect(plan: BoxPlan) -> Inspected:
     """
     with spark_says(plan.experiment):
         said = _of_test_files(plan)
+        look.refuse_bad_tests(plan)
         found = look.inspect(with_larger_tasks(plan))
     return replace(found, remarks=(*found.remarks, *said))
 
@@ -82,6 +83,7 @@ def prepare(plan: BoxPlan, folder: str, *, fresh: bool = False) -> BoxPrepared:
 
     with spark_says(plan.experiment):
         said = _of_test_files(plan)
+        look.refuse_bad_tests(plan)
         uri, meta, reused = make_or_find(plan, folder, SHARDS, make, fresh=fresh)
     inputs = meta["inputs"] | {"sizes": tuple(meta["inputs"]["sizes"])}
     return BoxPrepared(

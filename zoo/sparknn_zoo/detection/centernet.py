@@ -232,7 +232,8 @@ def centernet(
 ) -> nn.Module:
     """CenterNet, trained as TTFNet: float32[B, C, H, W] -> a heat map for each class, and a box in every cell.
 
-    Pictures of at least 32x32 pixels. No two objects of a class may have their centres in one cell.
+    Pictures of at least 32x32 pixels. Of objects of a class whose centres are in one cell or in cells side by side, one
+    is found.
 
     backbone: an architecture of the classification zoo: compact, resnet18, resnet34, resnet50, mobilenet_v2 or
         convnext-atto.
