@@ -128,6 +128,7 @@ def start(
     place = _folder_place(into, checkpoint) if "/" in into else _table_place(spark, into, checkpoint, runs)
     _check_running(spark, name, place)
     _check_log(spark, place)
+    _check_columns(scored, place)
     writer = scored.writeStream.queryName(name).outputMode("append").option("checkpointLocation", place.checkpoint)
     if once:
         writer = writer.trigger(availableNow=True)
@@ -162,8 +163,13 @@ def _table_place(spark: "SparkSession", table: str, checkpoint: str | None, runs
     if known is not None:
         if "Provider" not in known:
             raise SpecError(f"'{table}' is a view of this session.", hint="Give the stream's table another name.")
-        kind = known["Provider"].lower()
-        folder = known.get("Location") if kind in FILES else None
+        kind = known["Provider"]  # as it was written: Spark's writer compares the letters
+        folder = known.get("Location") if kind.lower() in FILES else None
+        if folder and "# Partition Information" in known:
+            raise SpecError(
+                f"the table '{table}' is partitioned, and Spark's stream would write its files without that.",
+                hint="Give another table.",
+            )
         return Place(checkpoint or f"{base}/checkpoint", table, folder, kind, new=False)
     if _forgets(spark):
         return Place(checkpoint or f"{base}/checkpoint", table, f"{base}/rows", "parquet")
@@ -202,7 +208,7 @@ def _begun(spark: "SparkSession", checkpoint: str) -> bool:
 def _check_running(spark: "SparkSession", name: str, place: Place) -> None:
     """Raise SpecError where a query of this name or from this checkpoint runs: Spark would stop it without a word."""
     other = _started.get(place.checkpoint)
-    if other is not None and _is_active(other):
+    if other is not None and is_active(other):
         name = other.name
     elif all(query.name != name for query in spark.streams.active):
         return
@@ -212,7 +218,8 @@ def _check_running(spark: "SparkSession", name: str, place: Place) -> None:
     )
 
 
-def _is_active(stream: Stream) -> bool:
+def is_active(stream: Stream) -> bool:
+    """Return whether its query runs; one of a session that has ended does not."""
     from sparknn_magic.data.sources import SPARK_ERRORS
 
     try:
@@ -226,7 +233,7 @@ def _check_log(spark: "SparkSession", place: Place) -> None:
 
     Of a folder that a stream has written, Spark reads what the stream's log lists and nothing else.
     """
-    if place.folder is None or place.format not in FILES:
+    if place.folder is None:
         return
     logged = _exists(spark, place.folder, "_spark_metadata/*")
     if _begun(spark, place.checkpoint):
@@ -245,6 +252,48 @@ def _check_log(spark: "SparkSession", place: Place) -> None:
             f"{place.folder} has rows that no stream has written: Spark would not show them any more.",
             hint="Give another table or folder.",
         )
+
+
+def _check_columns(scored: "DataFrame", place: Place) -> None:
+    """Raise SpecError where the rows that are there have other columns: Spark would hide the new ones, or fail to read.
+
+    Only what Spark writes as files: other formats compare by themselves.
+    """
+    there = _written(scored.sparkSession, place)
+    if not there:
+        return
+    given = _columns(scored)
+    for name in dict.fromkeys([*there, *given]):
+        old, new = there.get(name), given.get(name)
+        if old != new:
+            held = f"the column '{name}' as {old[:80]}" if old else f"no column '{name}'"
+            now = f"it is {new[:80]}" if new else "there is none"
+            raise SpecError(
+                f"{place.table or place.folder} has {held}, and in what the stream gives {now}.",
+                hint="Write the rows as they were, or give another table or folder, and another checkpoint.",
+            )
+
+
+def _written(spark: "SparkSession", place: Place) -> dict[str, str]:
+    """Return the columns of the files that rows will be added to; {} where there are none yet."""
+    from pyspark.errors import AnalysisException
+
+    if place.folder is None:
+        return {}
+    if place.table is not None and not place.new:
+        return _columns(spark.table(place.table))
+    if not _exists(spark, place.folder, "_spark_metadata/*"):
+        return {}
+    try:
+        return _columns(spark.read.format(place.format or "parquet").load(place.folder))
+    except AnalysisException as error:
+        if error.getCondition() != "UNABLE_TO_INFER_SCHEMA":  # its batches had no rows
+            raise SpecError(spark_cause(error)) from error
+        return {}
+
+
+def _columns(frame: "DataFrame") -> dict[str, str]:
+    return {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
 
 
 def _exists(spark: "SparkSession", folder: str, pattern: str) -> bool:

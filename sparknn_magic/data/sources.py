@@ -135,10 +135,15 @@ def _query(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
     return spark.sql(text, args=dict(source.params)) if source.params else spark.sql(text)
 
 
-def _table(spark: SparkSession, name: str, names: Iterable[str], fail: Fail) -> DataFrame:
+def quoted_table(name: str) -> str:
+    """Return a table's name with each of its parts quoted."""
     parts = re.findall(r"`[^`]+`|[^.`]+", name)
+    return ".".join(part if part.startswith("`") else f"`{part}`" for part in parts)
+
+
+def _table(spark: SparkSession, name: str, names: Iterable[str], fail: Fail) -> DataFrame:
     try:
-        frame = spark.table(".".join(part if part.startswith("`") else f"`{part}`" for part in parts))
+        frame = spark.table(quoted_table(name))
         frame.schema  # noqa: B018 (a Connect session looks for the table only now)
     except AnalysisException as error:
         if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
@@ -182,7 +187,17 @@ def no_path(text: str, local: Path, fail: Fail) -> SparkNNError:
 
 
 def _local_kind(path: Path, fail: Fail) -> str:
-    """Return "parquet" or "images" after the uppermost files of either kind."""
+    found = uppermost(path, fail)
+    if found is None:
+        raise fail(
+            f"'{path}' {'holds' if path.is_dir() else 'is'} neither Parquet nor pictures ({', '.join(SUFFIXES)}).",
+            hint="Other files: read them with spark.read, and give the DataFrame's name.",
+        )
+    return found
+
+
+def uppermost(path: Path, fail: Fail) -> str | None:
+    """Return "parquet" or "images" after the uppermost files of either kind; None where there are none."""
     for folder, folders, files in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
         if "_delta_log" in folders:
             raise fail(f"'{path}' is a Delta table, not plain Parquet.", hint=f"Write delta.`{folder}`.")
@@ -192,10 +207,7 @@ def _local_kind(path: Path, fail: Fail) -> str:
             return "parquet"
         if found.intersection(SUFFIXES):
             return "images"
-    raise fail(
-        f"'{path}' {'holds' if path.is_dir() else 'is'} neither Parquet nor pictures ({', '.join(SUFFIXES)}).",
-        hint="Other files: read them with spark.read, and give the DataFrame's name.",
-    )
+    return None
 
 
 def _remote_kind(spark: SparkSession, path: str) -> str:

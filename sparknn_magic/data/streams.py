@@ -14,7 +14,9 @@ from sparknn_magic.data.sources import (
     located,
     no_path,
     open_source,
+    quoted_table,
     read_image_folder,
+    uppermost,
 )
 from sparknn_magic.spec.models import Source
 
@@ -34,7 +36,7 @@ def open_stream(spark: SparkSession, source: Source, fail: Fail, names: Iterable
             return _folder(spark, source, fail)
         frame = open_source(spark, source, fail, names)
         if kind == "table" and not frame.isStreaming:  # which a view can be
-            frame = spark.readStream.table(source.value)
+            frame = spark.readStream.table(quoted_table(source.value))
             frame.schema  # noqa: B018 (a Connect session looks for the table only now)
     except SPARK_ERRORS as error:
         raise fail(spark_cause(error), hint=HINT) from error
@@ -62,7 +64,7 @@ def _folder(spark: SparkSession, source: Source, fail: Fail) -> DataFrame:
 def _kind(spark: SparkSession, where: str, local: Path, here: bool, fail: Fail, text: str) -> str:
     """Return "parquet" where the folder has such files, else "images": it may still be empty."""
     if here:
-        return "parquet" if next(local.rglob("*.parquet"), None) else "images"
+        return uppermost(local, fail) or "images"
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", "*.parquet")
     try:
         # Named twice: of a single path that is not there, Spark logs a Java stack trace before it says so.

@@ -1,7 +1,9 @@
 """`%%sparknn predict`, with and without `--stream`: read the line, call the function that scripts call."""
 
 import contextlib
+import itertools
 import re
+from collections.abc import Mapping
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -92,17 +94,30 @@ class PredictMagics:
         }
         asked |= {"checkpoint": line.options.get("--checkpoint"), "once": "--once" in line.flags, "variables": names}
         found = in_background(model.spark, lambda _: model.stream(body, into, **asked))
-        found.variable = variable_of(into)
+        found.variable = variable_of(into, names, found.place.checkpoint)
         names[found.variable] = found
         view = stream_progress(self.shell)
         with contextlib.suppress(KeyboardInterrupt):  # of the looking on: the query goes on
             in_background(model.spark, lambda tell: found.follow(tell, None if asked["once"] else FOLLOWED), view)
         view.replace(found)
         found.require_sound()
-        if isinstance(view, Followed) and view.watching and not asked["once"]:
+        if isinstance(view, Followed) and view.watching and found.query.isActive:
             keep_up(found, view)
 
 
-def variable_of(into: str) -> str:
-    """Return the name that a stream into this table or folder has in the notebook: `scored` -> `scored_stream`."""
-    return re.sub(r"\W", "_", re.split(r"[./]", into.rstrip("/"))[-1]).lstrip("0123456789") + "_stream"
+def variable_of(into: str, names: Mapping[str, Any], checkpoint: str) -> str:
+    """Return the name that a stream into this table or folder has in the notebook: `scored` -> `scored_stream`.
+
+    What has that name already, among `names`, keeps it: a number follows. Only an older stream from this checkpoint, or
+    one that has ended, gives way.
+    """
+    from sparknn_magic.stream import Stream, is_active
+
+    def free(name: str) -> bool:
+        there = names.get(name)
+        return there is None or (
+            isinstance(there, Stream) and (there.place.checkpoint == checkpoint or not is_active(there))
+        )
+
+    first = re.sub(r"\W", "_", re.split(r"[./]", into.rstrip("/"))[-1]).lstrip("0123456789") + "_stream"
+    return next(name for name in (first, *(f"{first}_{n}" for n in itertools.count(2))) if free(name))

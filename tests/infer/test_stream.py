@@ -138,6 +138,48 @@ def test_rows_that_no_stream_has_written_stay_in_sight(spark, bundle, tmp_path):
     spark.sql("DROP TABLE numbered")
 
 
+def test_a_table_with_other_columns_is_refused_and_one_made_beforehand_with_the_same_is_not(spark, bundle, tmp_path):
+    model, here, runs = load(bundle, spark=spark, register=False), tmp_path / "here", tmp_path / "runs"
+    arrive(here, 0)
+    out = f"{tmp_path}/out"
+    model.stream(str(here), out, once=True).wait()
+    model.stream(str(here), "kept_columns", once=True, runs=runs).wait()
+    files = spark.readStream.schema("path STRING, content BINARY, length LONG").format("binaryFile").load(str(here))
+    pictures = files.selectExpr("content AS image", "path", "length AS more")
+    for into in (out, "kept_columns"):
+        words = rf"{into} has the column 'label' as string, and in what the stream gives there is none\."
+        with pytest.raises(SpecError, match=words):
+            model.stream(pictures, into, once=True, runs=runs)
+        assert len(spark.read.parquet(out).columns) == len(spark.table("kept_columns").columns) == 4
+    kind = spark.read.parquet(out).schema["prediction"].dataType.simpleString()
+    columns = f"path STRING, image BINARY, label STRING, prediction {kind}"
+    for name, made, words in (
+        ("made_fewer", columns.replace("image BINARY,", ""), "made_fewer has no column 'image', and .* it is binary"),
+        ("made_other", columns.replace("label STRING", "label INT"), "column 'label' as int, and .* it is string"),
+        ("made_parted", f"{columns}) USING PARQUET PARTITIONED BY (label", "the table 'made_parted' is partitioned"),
+        ("made_same", columns, None),
+    ):
+        using = "" if "USING" in made else " USING PARQUET"
+        spark.sql(f"CREATE TABLE {name} ({made}){using} LOCATION '{tmp_path}/{name}'")
+        if words is None:
+            model.stream(str(here), name, once=True, runs=runs).wait()
+            assert spark.table(name).count() == 1
+        else:
+            with pytest.raises(SpecError, match=words):
+                model.stream(str(here), name, once=True, runs=runs)
+        spark.sql(f"DROP TABLE {name}")
+    spark.sql("DROP TABLE kept_columns")
+
+
+def test_what_lies_deeper_does_not_make_pictures_a_stream_of_tables(spark, bundle, tmp_path):
+    model, here = load(bundle, spark=spark, register=False), tmp_path / "here"
+    arrive(here, 0)
+    for n in (0, 1):
+        arrive(here, n)
+        model.stream(str(here), f"{here}/scored", once=True).wait()  # the second time there is Parquet below
+    assert written(spark.read.parquet(f"{here}/scored")) == {"000.png": 1, "001.png": 1}
+
+
 def test_a_picture_that_was_taken_long_ago_is_scored_when_it_arrives(spark, bundle, tmp_path):
     model, here, out = load(bundle, spark=spark, register=False), tmp_path / "here", f"{tmp_path}/out"
     arrive(here, 0)

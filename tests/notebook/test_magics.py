@@ -154,6 +154,16 @@ def test_a_stream_goes_into_a_table_and_stays_under_a_name(trained, tmp_path, ca
     finally:
         stream.stop()
     assert "stopped: 1 batch done" in repr(stream)
+    trained.names["arrived_stream"] = "mine"
+    try:
+        trained.run(f"%%sparknn predict fashion --stream --once --into arrived\n{folder}")
+        capsys.readouterr()
+        assert trained.names["arrived_stream"] == "mine"
+        assert "ended" in repr(trained.names["arrived_stream_2"]) or "stopped" in repr(
+            trained.names["arrived_stream_2"]
+        )
+    finally:
+        del trained.names["arrived_stream"]
     spark.sql("DROP TABLE arrived")
     usage = "Usage: %%sparknn predict NAME --into VAR"
     assert trained.fails("%%sparknn predict fashion --into x --once\nproducts").startswith(
