@@ -151,9 +151,9 @@ def _least_score(columns: tuple[pa.Array, ...], job: InferJob) -> pa.Array:
     least = columns[-1]
     if not (pa.types.is_floating(least.type) or pa.types.is_decimal(least.type) or pa.types.is_integer(least.type)):
         raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {least.type}.")
-    for given in pc.min_max(least).as_py().values():
-        if given is not None and not 0 <= given <= 1:
-            raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {given}.")
+    wrong = least.filter(pc.invert(pc.and_(pc.greater_equal(least, 0), pc.less_equal(least, 1))))  # NaN among them
+    if len(wrong):
+        raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {wrong[0]}.")
     return least
 
 

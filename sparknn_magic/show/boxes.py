@@ -26,11 +26,12 @@ MOST_BOXES = 60  # drawn on a picture, the surest ones
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture, its true boxes and the predicted ones, of any score."""
+    """A picture, its true boxes and the predicted ones, of any score; the boxes are in pixels of `pixels`."""
 
     pixels: np.ndarray  # uint8[H, W, C], C is 1 or 3
     true: Sequence[Box]
     predicted: Sequence[Box]
+    scale: float = 1.0  # of `pixels`, against the picture that words are about
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +104,8 @@ def scene_text(scene: Scene, score: float) -> str:
     hit = {n for n in found if n is not None}
     lines = [_said(scene, shown, found)]
     for box, n in zip(shown, found, strict=True):
-        lines.append(f"  {_name(box)} {_score(box)} {_place(box)}{'' if n is not None else '  (false)'}")
-    lines += [f"  {_name(b)} {_place(b)}  (missed)" for n, b in enumerate(scene.true) if n not in hit]
+        lines.append(f"  {_name(box)} {_score(box)} {_place(box, scene.scale)}{'' if n is not None else '  (false)'}")
+    lines += [f"  {_name(b)} {_place(b, scene.scale)}  (missed)" for n, b in enumerate(scene.true) if n not in hit]
     return "\n".join(lines)
 
 
@@ -138,8 +139,8 @@ def _score(box: Box) -> str:
     return percent(box.score, 0)
 
 
-def _place(box: Box) -> str:
-    return f"({box.x1:.0f}, {box.y1:.0f}, {box.x2:.0f}, {box.y2:.0f})"
+def _place(box: Box, scale: float) -> str:
+    return f"({', '.join(f'{side / scale:.0f}' for side in (box.x1, box.y1, box.x2, box.y2))})"
 
 
 def _rect(box: Box, scale: float, colour: str, *, dashed: bool) -> Markup:

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import sparknn_magic
+from sparknn_magic.causes import spark_cause
 from sparknn_magic.errors import SparkNNError
 from sparknn_magic.show.text import plan_text
 
@@ -208,9 +209,12 @@ train: {epochs: 20, batch_size: 16, optimizer: {adamw: {lr: 1e-2}}, workers: 1}
 """
     model = train(spark, home, cell, "trips_of")
     assert model.metrics["accuracy"] > 0.95
-    found = spark.sql("SELECT label, trips_of(a, b).label AS p, trips_of(a, b, 1.1) AS none FROM trips").collect()
-    assert accuracy_score([r.label for r in found], [r.p for r in found]) > 0.95
-    assert all(r.none is None for r in found)
+    found = spark.sql("SELECT label, trips_of(a, b) AS p, trips_of(a, b, 0.99) AS sure FROM trips").collect()
+    assert accuracy_score([r.label for r in found], [r.p.label for r in found]) > 0.95
+    assert [r.sure is None for r in found] == [r.p.score < 0.99 for r in found]
+    with pytest.raises(Exception, match="least score") as error:
+        spark.sql("SELECT trips_of(a, b, 1.1) FROM trips").collect()
+    assert spark_cause(error.value) == "the least score of a prediction is a number from 0 to 1, not 1.1."
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,9 @@ def test_a_second_argument_leaves_out_objects_with_a_lower_score(file):
         ["cup"],
         ["cup"],
     ]
-    for least, words in ((pa.array(["high"]), "string"), (pa.array([50]), "50"), (pa.array([float("nan")]), "nan")):
+    for given, words in ((["high"], "string"), ([50], "50"), ([0.5, float("nan")], "nan")):
         with pytest.raises(InferenceError, match=f"a number from 0 to 1, not {words}"):
-            score(file, [picture], least)
+            score(file, [picture] * len(given), pa.array(given))
 
 
 def test_bad_pictures_have_a_reason_and_harm_no_other(file):

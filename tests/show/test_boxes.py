@@ -1,6 +1,7 @@
 """Boxes on pictures: which one finds which, what is worth a look, and how it is drawn."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,8 @@ def test_a_scene_in_words_has_a_line_for_each_box():
         "  dog (90, 9, 130, 49)  (missed)",
     ]
     assert scene_text(scene([], []), 0.5) == "nothing there, nothing found"
+    # Drawn at a quarter of its size: the words are of the picture itself.
+    assert scene_text(replace(shown, scale=0.25), 0.5).split("\n")[1] == "  cat 90% (0, 0, 160, 160)"
 
 
 def report(**changes):

@@ -157,6 +157,13 @@ def test_contrast_moves_pixels_from_or_to_the_mean(channels):
     assert (result.mean((1, 2, 3)) - images.mean((1, 2, 3))).abs().max() < 0.01
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_contrast_goes_by_the_mean_of_each_picture_not_of_the_batch(channels):
+    images = torch.stack([torch.full((channels, 8, 8), level) for level in (0.1, 0.5, 0.9)])
+    options = {"brightness": 0.0, "contrast": 0.8, "saturation": 0.0, "hue": 0.0}
+    assert torch.allclose(seeded(build("color_jitter", **options), images), images, atol=1e-5)
+
+
 def test_saturation_and_hue_leave_grey_alone_in_one_channel_and_in_three():
     colours = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.9, "hue": 0.5}
     grey = pictures(32, 1)

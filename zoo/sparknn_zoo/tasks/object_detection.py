@@ -252,4 +252,4 @@ def _scene(pixels: Any, scale: float, true: list[Any], predicted: list[Any]) -> 
     def scaled(boxes: list[Any]) -> list[Any]:
         return [replace(b, x1=b.x1 * scale, y1=b.y1 * scale, x2=b.x2 * scale, y2=b.y2 * scale) for b in boxes]
 
-    return Scene(pixels, scaled(true), scaled(predicted))
+    return Scene(pixels, scaled(true), scaled(predicted), scale)
