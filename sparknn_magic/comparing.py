@@ -177,7 +177,8 @@ def _tested(model: "Model") -> bool:
 
 def _steps(model: "Model") -> str:
     queries = model.meta.get("queries") or []
-    return repr((queries, model.meta["preprocess"][: max((q["before"] for q in queries), default=0)]))
+    kept = [{key: value for key, value in query.items() if key != "learnt"} for query in queries]
+    return repr((kept, model.meta["preprocess"][: max((q["before"] for q in queries), default=0)]))
 
 
 def _judged_on(model: "Model") -> str:

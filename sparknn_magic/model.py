@@ -161,7 +161,12 @@ class Model:
             parts = [described_part("preprocessor", step) for step in self.meta["preprocess"][first:last]]
             return with_pictures(rows, self.input_columns(rows, column)[0], parts)
 
-        frame, done = predict_frame(frame, steps, label=self.meta["spec"]["data"].get("label", ""), pictures=pictures)
+        label = self.meta["spec"]["data"].get("label", "")
+        frame, done, left = predict_frame(frame, steps, label=label, pictures=pictures)
+        if left is not None:
+            more = " and those behind it are" if left < len(steps) else " is"
+            message = f"{self.name}: SQL step {left} reads a column that these rows have not; it{more} left out."
+            warnings.warn(message, stacklevel=3)
         return frame, self.meta | {"done": done}
 
     def embed(

@@ -17,7 +17,7 @@ MAX_PIXELS = 64_000_000  # of one encoded picture: a larger one is refused by it
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 
 # What Pillow's decoders raise on damaged files.
-_DAMAGED = (
+DAMAGED = (
     OSError,
     EOFError,
     SyntaxError,
@@ -61,7 +61,7 @@ def decode(data: bytes | memoryview) -> Image.Image:
         image.load()
         turn = _ORIENTATIONS.get(_orientation(image))
         return plain(image if turn is None else image.transpose(turn))
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         what = "truncated" if isinstance(error, EOFError) or "truncated" in str(error) else "damaged"
         raise UnreadableError(f"{what} {image.format} image") from error
 
@@ -121,7 +121,7 @@ def _open(data: bytes | memoryview) -> Image.Image:
         raise UnreadableError(_TOO_LARGE) from error
     except UnidentifiedImageError as error:
         raise UnreadableError(_unknown(bytes(data[:16]))) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadableError("damaged image") from error
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableError(_TOO_LARGE)
@@ -142,5 +142,5 @@ def _unknown(start: bytes) -> str:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(0x0112, 1))
-    except _DAMAGED:  # a damaged EXIF block says nothing, and the pixels are still good
+    except DAMAGED:  # a damaged EXIF block says nothing, and the pixels are still good
         return 1

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import DataType, StructType
 
 from sparknn_magic.data.columns import column, find_column, same_name
 from sparknn_magic.data.functions import IMAGE
@@ -30,6 +30,7 @@ from sparknn_magic.spec.preprocess import DATA
 from sparknn_magic.spec.resolve import Query, Resolved
 
 Fail = Callable[[str], SparkNNError]
+LACKS = ("UNRESOLVED_COLUMN", "UNRESOLVED_USING_COLUMN_FOR_JOIN", "CANNOT_RESOLVE_STAR_EXPAND")  # Spark's conditions
 _VIEW = re.compile(r"`?_pyspark_\w*[0-9a-f]{32}`?")  # the name under which Spark has the rows of {data}
 
 
@@ -43,7 +44,8 @@ class StoredStep:
     predict: str | None  # what a prediction runs of it; None: nothing
     skipped: str  # what a prediction leaves out, in words; "" where it runs the whole step
     changes: list[str]  # columns that it computes anew, in small letters; of a model's step, its input columns alone
-    learnt: dict[str, str] = field(default_factory=dict)  # columns of the source that new rows have not: name, type
+    # Columns of what is learnt, which new rows have not: the type (`DataType.jsonValue`) in the source, or null.
+    learnt: dict[str, Any] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """Return values for JSON."""
@@ -58,7 +60,7 @@ class Applied:
     steps: tuple[StoredStep, ...]
     done: int  # how many of the plugins have been applied to the pictures on the way
 
-    def stored(self, inputs: Sequence[str], learnt: Mapping[str, str] | None = None) -> tuple[StoredStep, ...]:
+    def stored(self, inputs: Sequence[str], learnt: Mapping[str, Any] | None = None) -> tuple[StoredStep, ...]:
         """Return what a model with these input columns keeps of the steps; `learnt` are those of `StoredStep`."""
         names, kept = {name.lower() for name in inputs}, dict(learnt or {})
         return tuple(replace(step, changes=sorted(names & set(step.changes)), learnt=kept) for step in self.steps)
@@ -186,23 +188,23 @@ def empty_frame(spark: SparkSession, schema: StructType) -> DataFrame:
 
 def predict_frame(
     frame: DataFrame, steps: Sequence[StoredStep], *, label: str, pictures: Callable[[DataFrame, int, int], DataFrame]
-) -> tuple[DataFrame, int]:
+) -> tuple[DataFrame, int, int | None]:
     """Run on the rows of a prediction what the stored steps have for it.
 
     `pictures(frame, first, last)` applies the model's plugins from first up to last, those that stand before an SQL
-    step; how many have been applied is returned too. A step may name what was learnt, which new rows have not: it is
-    null. One that reads other columns which they have not is left out where no step from there on changes what the
-    model reads: it was there for what was learnt.
+    step; how many have been applied is returned too. A step may name what is learnt, which new rows have not: it is
+    null. On such rows a step that reads yet another column which they lack was there for what is learnt, if neither it
+    nor a later one changes what the model reads: it is left out with those behind it, and its number (from 1) returned.
     Raises: DataError where Spark does not understand a step on these rows.
     """
-    done = 0
-    learnt = {label: "string"} if label else {}
+    done, left = 0, None
+    learnt: dict[str, Any] = {label: "string"} if label else {}
     for step in steps:
         learnt |= step.learnt
-    absent = {name: kind for name, kind in learnt.items() if not same_name(frame, name)}
-    if any(step.predict for step in steps):
-        for name, kind in absent.items():
-            frame = frame.withColumn(name, F.lit(None).cast(kind))
+    lacking = [name for name in learnt if not same_name(frame, name)]
+    added = [name for name in lacking if learnt[name] is not None] if any(step.predict for step in steps) else []
+    for name in added:
+        frame = frame.withColumn(name, F.lit(None).cast(_type(learnt[name])))
     for n, step in enumerate(steps, 1):
         if step.predict is None:
             continue
@@ -211,17 +213,24 @@ def predict_frame(
         try:
             frame = run_query(frame, step.predict, _used(step.predict, step.params), _of_step(n))
         except DataError as error:
-            if any(later.changes or later.before > done for later in steps[n - 1 :]) or not _lacks_column(error):
+            needed = any(later.changes or later.before > done for later in steps[n - 1 :])
+            if needed or not lacking or not _lacks_column(error):
                 raise
+            left = n
             break
-    for name in absent:
+    for name in added:
         frame = frame.drop(*(column(found) for found in same_name(frame, name)[:1]))
-    return frame, done
+    return frame, done, left
+
+
+def _type(plain: Any) -> DataType:
+    fields = [{"name": "x", "type": plain, "nullable": True, "metadata": {}}]
+    return StructType.fromJson({"type": "struct", "fields": fields})["x"].dataType
 
 
 def _lacks_column(error: DataError) -> bool:
-    condition = getattr(error.__cause__, "getCondition", lambda: None)()
-    return str(condition).startswith("UNRESOLVED_COLUMN")
+    condition = str(getattr(error.__cause__, "getCondition", lambda: None)())
+    return condition.startswith(LACKS)
 
 
 def _of_step(n: int) -> Fail:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import Image
+
 from sparknn_magic.show.card_pictures import NEEDS, ROWS, before
 from sparknn_magic.show.markdown import table
 from sparknn_magic.show.words import number, shape_text
@@ -53,16 +55,19 @@ def snippet(meta: Mapping[str, Any]) -> str:
     sizes = {"mode": mode, **{name: int(shape[name]) for name in ("height", "width", "channels")}}
     steps = [(step["name"], step.get("options", {})) for step in meta["preprocess"]]
     prepare, back = RESIZE.format(**sizes), RESIZED
-    if [name for name, _ in steps] == ["letterbox"] and steps[0][1].get("interpolation", "bilinear") == "bilinear":
-        prepare, back = LETTERBOX.format(fill=_fill(steps[0][1].get("fill", 114), mode), **sizes), UNBOXED
-    elif steps and [name for name, _ in steps] != ["resize"]:
+    name, options = steps[0] if len(steps) == 1 else (None, {})
+    bilinear = options.get("interpolation", "bilinear") == "bilinear"
+    if name == "letterbox" and bilinear:
+        prepare, back = LETTERBOX.format(fill=_fill(options.get("fill", 114), mode), **sizes), UNBOXED
+    elif steps and not (name == "resize" and bilinear):
         prepare, back = f"{prepare}  # stands for the preprocessing listed below", OTHER
     return SNIPPET.format(prepare=prepare, back=back, **sizes)
 
 
 def _fill(level: Any, mode: str) -> Any:
     """Return the colour of bars as Pillow takes it."""
-    return level if mode == "L" else tuple(level) if isinstance(level, list | tuple) else (level,) * 3
+    colour = level if isinstance(level, list | tuple) else [level] * 3
+    return tuple(colour) if mode == "RGB" else Image.new("RGB", (1, 1), tuple(colour)).convert("L").getpixel((0, 0))
 
 
 def interface(meta: Mapping[str, Any]) -> str:

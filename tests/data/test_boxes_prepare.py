@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from sparknn_magic.data.boxes.look import check_places
 from sparknn_magic.data.boxes.spark import details, inspect, prepare, sample_rows
@@ -178,37 +179,63 @@ def test_fail_looks_at_test_rows_before_anything_is_learnt(spark, tmp_path):
 def test_validation_rows_without_any_box_are_told_of(spark):
     rows = [row if row[4] == "trn" else (*row[:2], [], [], "val") for row in ROWS]
     found = inspect(lay_out(spark, BY_SIDE, {"rows": frame_of(spark, rows)}, STEPS))
-    assert found.remarks == (
-        "no validation row has a box: the last epoch is kept, for none can be said to be the best.",
-    )
+    assert found.remarks == ("no validation row has a box: AP50 cannot tell which epoch is best.",)
+    unknown = [row if row[4] == "trn" else (*row[:3], ["bird"] * len(row[3] or []), "val") for row in ROWS]
+    assert inspect(lay_out(spark, BY_SIDE, {"rows": frame_of(spark, unknown)}, STEPS)).remarks == found.remarks
 
 
 @pytest.mark.parametrize(
-    ("more", "sql", "learnt"),
+    ("sql", "learnt"),
     [
-        ("", "SELECT *, transform(boxes, b -> transform(b, n -> n / 2)) AS boxes FROM {data}", True),
-        ("", "SELECT side, image, boxes, labels FROM {data}", True),
-        ("", "SELECT side, image_bytes AS image, labels, boxes FROM {data}", True),
-        ("", "SELECT side, image, transform(found, f -> f.box) AS boxes, found.label AS labels FROM {data}", False),
+        ("SELECT *, transform(boxes, b -> transform(b, n -> n / 2)) AS boxes FROM {data}", True),
+        ("SELECT side, image, boxes, labels FROM {data}", True),
+        ("SELECT side, image_bytes AS image, labels, boxes FROM {data}", True),
+        ("SELECT side, image, transform(found, f -> f.box) AS boxes, found.label AS labels FROM {data}", False),
+        ("SELECT side, image, boxes, labels FROM {data} LEFT JOIN (SELECT 1 AS found) USING (found)", True),
+        ("SELECT side, image, found.* FROM {data}", False),
     ],
 )
-def test_sql_steps_that_make_boxes_do_not_keep_new_pictures_from_a_prediction(spark, more, sql, learnt):
+def test_sql_steps_that_make_boxes_do_not_keep_new_pictures_from_a_prediction(spark, sql, learnt):
     rows = frame_of(spark, ROWS[:6])
-    if "found" in sql:
+    if "found.*" in sql:
+        rows = rows.selectExpr("side", "image", "struct(boxes, labels) AS found")
+    elif "found, f" in sql:
         rows = rows.selectExpr("side", "image", "transform(boxes, b -> struct('cat' AS label, b AS box)) AS found")
+    elif "found" in sql:
+        rows = rows.withColumn("found", F.lit(1))
     if "image_bytes" in sql:
         rows = rows.withColumnRenamed("image", "image_bytes")
     data = "train: rows\nvalidation: null\ntest: null"
     plan = lay_out(spark, data, {"rows": rows}, f"preprocess: [{{sql: '{sql}'}}, {{letterbox: 30}}]")
     assert inspect(plan).classes
-    assert bool(plan.queries[0].learnt) is learnt
+    assert (plan.queries[0].learnt["boxes"] is not None) is learnt
     steps = [StoredStep(**json.loads(json.dumps(step.to_plain()))) for step in plan.queries]
     name = "image_bytes" if "image_bytes" in sql else "image"
     new = spark.createDataFrame([(picture(shade=1), "trn")], f"{name} binary, side string")
-    frame, done = predict_frame(new, steps, label="", pictures=None)
-    assert done == 0
+    frame, done, left = predict_frame(new, steps, label="", pictures=None)
+    assert (done, left) == (0, 1 if "found" in sql else None)
     assert sorted(frame.columns) == ["image", "side"]
     assert [bytes(row.image) for row in frame.select("image").collect()] == [picture(shade=1)]
+
+
+def test_on_rows_with_boxes_every_step_is_run_or_refused(spark):
+    sql = "SELECT * EXCEPT (id), transform(boxes, b -> transform(b, n -> n * if(id < 0, 2, 1))) AS boxes FROM {data}"
+    rows = frame_of(spark, ROWS[:6])
+    plan = lay_out(spark, "train: rows\nvalidation: null", {"rows": rows}, f"preprocess: [{{sql: '{sql}'}}]")
+    frame, _, left = predict_frame(rows, plan.queries, label="", pictures=None)
+    assert (left, frame.count()) == (None, 6)
+    with pytest.raises(DataError, match=r"SQL step 1 of the model's preprocessing: .*`id`"):
+        predict_frame(rows.drop("id"), plan.queries, label="", pictures=None)
+
+
+def test_boxes_in_structs_with_odd_names_are_null_in_new_rows_too(spark):
+    sql = "SELECT *, transform(boxes, b -> array(b.`x min`, b.t, b.r, b.b)) AS boxes FROM {data}"
+    kind = "array<struct<`x min`: double, t: double, r: double, b: double>>"
+    rows = [(picture(shade=i), [(1.0, 2.0, 9.0, 9.0)], ["cat"]) for i in range(4)]
+    frame = spark.createDataFrame(rows, f"image binary, boxes {kind}, labels array<string>")
+    plan = lay_out(spark, "train: rows\nvalidation: null", {"rows": frame}, f"preprocess: [{{sql: '{sql}'}}]")
+    found, _, left = predict_frame(frame.select("image"), plan.queries, label="", pictures=None)
+    assert (found.columns, left, found.count()) == (["image"], None, 4)
 
 
 def test_a_step_that_makes_the_picture_of_a_missing_column_is_no_such_step(spark):
@@ -227,7 +254,7 @@ def test_a_step_that_makes_the_picture_of_a_missing_column_is_no_such_step(spark
             "",
             "the boxes in 'boxes' have the fields a, b, c, d, which do not say which number each is.",
             "Known are x1, y1, x2, y2; x_min, y_min, x_max, y_max; x, y, w, h. In SQL: transform(boxes, b -> array("
-            "b.a, b.b, b.c, b.d)) AS boxes.",
+            "b.LEFT, b.TOP, b.RIGHT, b.BOTTOM)) AS boxes.",
         ),
         (
             "h: int, w: int, x: int, y: int",

@@ -124,9 +124,10 @@ def test_categories_without_a_name_and_crowds_written_as_text_are_read_as_they_a
         {"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4], "iscrowd": "0"},
         {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": null},
         {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": true},
-        {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": "1"}]}""")
+        {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": "1"},
+        {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": "true"}]}""")
     assert found.labels == [["4", "5"]]
-    assert found.crowd == 2
+    assert found.crowd == 3
 
 
 def test_a_picture_that_coco_lists_twice_is_one_with_all_its_boxes():

@@ -1,6 +1,7 @@
 """Annotated pictures as sources: COCO, Pascal VOC and YOLO, read by Spark."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -88,10 +89,16 @@ def test_annotated_pictures_are_a_frame_too_to_evaluate_on_or_to_cut_from(spark,
     found = sparknn_magic.annotated_pictures(spark, coco=f"{root}/set/a.json", images=f"{root}/pictures")
     assert rows_of(found) == {"a.png": (picture(shade=1), [[1, 2, 4, 6]], ["cat"])}
     assert rows_of(sparknn_magic.annotated_pictures(voc=f"{root}/voc"))["b.png"][1:] == ([[1, 2, 9, 8]], ["dog"])
+    assert sparknn_magic.annotated_pictures(spark, voc=Path(root) / "voc").count() == 1
     with pytest.raises(DataError, match="reads one of coco, voc and yolo, not nothing"):
-        sparknn_magic.annotated_pictures(spark)
+        sparknn_magic.annotated_pictures(spark, coco="")
     with pytest.raises(DataError, match="not voc and yolo"):
         sparknn_magic.annotated_pictures(spark, voc=root, yolo=root)
+    with pytest.raises(DataError, match=f"there is no file or folder '{root}/_a.json'"):
+        sparknn_magic.annotated_pictures(spark, coco=f"{root}/_a.json")
+    (Path(root) / "_a.json").write_text(files["set/a.json"])
+    with pytest.raises(DataError, match=r"there is no file or folder 'file:///_nothing\.json'"):
+        sparknn_magic.annotated_pictures(spark, coco="file:///_nothing.json")
     with pytest.raises(DataError, match=f"there is no file or folder '{root}/nothing'"):
         sparknn_magic.annotated_pictures(spark, yolo=f"{root}/nothing")
 

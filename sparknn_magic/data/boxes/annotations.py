@@ -54,7 +54,7 @@ def read_coco(content: bytes) -> Coco:
     crowd = unlisted = 0
     for each in _list(whole, "annotations"):
         row = rows.get(_id(each, "image_id"))
-        if _number(each.get("iscrowd")) > 0:  # some write it as text
+        if str(each.get("iscrowd") or 0).lower() not in ("0", "0.0", "false"):  # some write it as text
             crowd += 1
         elif row is None:
             unlisted += 1

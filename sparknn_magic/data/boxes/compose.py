@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from sparknn_magic.data.encoded import DAMAGED
 from sparknn_magic.errors import DataError
 
 SCENES = "id bigint, image binary, boxes array<array<float>>, labels array<string>"
@@ -85,7 +86,7 @@ def composed_batches(batches: Iterator[pa.RecordBatch], seed: int, stand: Arrang
 def _grey(image: bytes | None, label: str | None) -> np.ndarray:
     try:
         return np.asarray(Image.open(io.BytesIO(image or b"")).convert("L"))
-    except (OSError, SyntaxError) as error:  # the second: some broken PNG files
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise DataError(f"shelf_scenes: a product of '{label}' is no picture that can be decoded.") from error
 
 

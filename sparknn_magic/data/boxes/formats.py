@@ -8,6 +8,7 @@ executors; of a COCO file the driver reads the boxes, and Spark brings them to t
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.errors import AnalysisException
@@ -49,10 +50,10 @@ def open_annotated(spark: SparkSession, source: Source, fail: Fail) -> DataFrame
 def annotated_pictures(
     spark: SparkSession | None = None,
     *,
-    coco: str | None = None,
-    voc: str | None = None,
-    yolo: str | None = None,
-    images: str | None = None,
+    coco: str | Path | None = None,
+    voc: str | Path | None = None,
+    yolo: str | Path | None = None,
+    images: str | Path | None = None,
 ) -> DataFrame:
     """Return the pictures of a COCO JSON file, or of a folder with VOC's or YOLO's files: what a cell's `data:` reads.
 
@@ -63,14 +64,15 @@ def annotated_pictures(
     """
     from sparknn_magic.sessions import session
 
-    given = {kind: path for kind, path in (("coco", coco), ("voc", voc), ("yolo", yolo)) if path is not None}
+    given = {kind: str(path) for kind, path in (("coco", coco), ("voc", voc), ("yolo", yolo)) if path}
     if len(given) != 1:
         raise DataError(f"annotated_pictures reads one of coco, voc and yolo, not {' and '.join(given) or 'nothing'}.")
 
     def fail(message: str, hint: str | None = None) -> SparkNNError:
         return DataError(message, hint=hint)
 
-    return open_annotated(spark or session(), Source.model_validate(given | {"images": images}), fail)
+    source = Source.model_validate(given | ({"images": str(images)} if images else {}))
+    return open_annotated(spark or session(), source, fail)
 
 
 def remarks(spark: SparkSession, experiment: Experiment, names: Iterable[str]) -> list[str]:
@@ -208,7 +210,7 @@ def _coco(spark: SparkSession, source: Source, fail: Fail) -> Coco:
         if local.is_dir():
             raise fail(f"'{source.value}' is a folder; name the JSON file in it.")
         name = os.path.basename(source.value)
-        if name.startswith(("_", ".")):
+        if name.startswith(("_", ".")) and "://" in source.value and not source.value.lower().startswith("file:"):
             raise fail(f"Spark sees no file of that name: those that begin with '{name[0]}' are hidden.", hint=RENAME)
         raise no_path(source.value, local, fail)
     try:

@@ -108,7 +108,7 @@ def inspect(plan: BoxPlan) -> Inspected:
         partitions=1 + max(r.partition for r in sides),
         seconds=headers.seconds * (rows["train"] + rows["validation"]),
         boxes=replace(counts, quantiles=sizes),
-        remarks=(*said, *_doubts(plan, counts, sizes[-1] / scale if sizes else math.inf), *_unjudged(sides)),
+        remarks=(*said, *_doubts(plan, counts, sizes[-1] / scale if sizes else math.inf), *_unjudged(sides, counts)),
     )
 
 
@@ -125,10 +125,11 @@ def _doubts(plan: BoxPlan, counts: BoxCounts, size: float) -> list[str]:
     return []
 
 
-def _unjudged(sides: list[Any]) -> list[str]:
-    """Return what is to be said of validation rows that no epoch can be judged by."""
-    if any(r.split == VALIDATION for r in sides) and not sum(r.boxes for r in sides if r.split == VALIDATION):
-        return ["no validation row has a box: the last epoch is kept, for none can be said to be the best."]
+def _unjudged(sides: list[Any], counts: BoxCounts) -> list[str]:
+    """Return what is to be said of validation rows that have no box by which an epoch could be judged."""
+    boxes = sum(r.boxes for r in sides if r.split == VALIDATION) - counts.left.get(REASONS[UNKNOWN], 0)
+    if any(r.split == VALIDATION for r in sides) and not boxes:
+        return ["no validation row has a box: AP50 cannot tell which epoch is best."]
     return []
 
 

@@ -23,7 +23,7 @@ from sparknn_magic.data.columns import (
 from sparknn_magic.data.plan import PicturePlan, open_frames, sides_of
 from sparknn_magic.data.splits import SPLITS, TRAIN, VALIDATION, key_columns, picture, split_columns, split_of
 from sparknn_magic.data.sql_steps import apply_steps
-from sparknn_magic.errors import SpecError
+from sparknn_magic.errors import DataError, SpecError
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.models import BOX_KINDS, Source
 from sparknn_magic.spec.resolve import Resolved
@@ -98,24 +98,24 @@ def plan(spark: SparkSession, experiment: Experiment, resolved: Resolved, names:
     )
 
 
-def _learnt(source: DataFrame, experiment: Experiment) -> dict[str, str]:
-    """Return the columns of boxes and labels that the source has before any SQL step, and their types."""
-    found = [name for wanted in columns_of(experiment.to_dict()["data"]) for name in same_name(source, wanted)[:1]]
-    return {name: source.schema[name].dataType.simpleString() for name in found}
+def _learnt(source: DataFrame, experiment: Experiment) -> dict[str, Any]:
+    """Return the columns of boxes and labels, and the types that they have in the source before any SQL step."""
+    found = {name: same_name(source, name)[:1] for name in columns_of(experiment.to_dict()["data"])}
+    return {name: source.schema[held[0]].dataType.jsonValue() if held else None for name, held in found.items()}
 
 
 def truth(frame: DataFrame, data: Mapping[str, Any]) -> tuple[Column, Column]:
     """Return a frame's boxes as array<array<double>> and their labels as array<string>, whatever they are held in.
 
-    `data` is an experiment's `data`, as bundle.json has it; its columns are those that `plan` has checked.
+    `data` is an experiment's `data`, as bundle.json has it; its columns are there. Raises: DataError where boxes are
+    structs whose fields do not say which number each is, or say another format.
     """
     boxes, labels = (same_name(frame, wanted)[0] for wanted in columns_of(data))
     kind = frame.schema[boxes].dataType
     each = kind.elementType if isinstance(kind, ArrayType) else None
     found = column(boxes)
     if isinstance(each, StructType):
-        known = ordered(each.names)
-        fields = known[0] if known else each.names
+        fields = _fields(each.names, boxes, rules_of(data).format)
 
         def numbers(box: Column) -> Column:
             # A null box stays one: getField of it would make a box of four nulls, which is told in other words.
@@ -160,7 +160,10 @@ def _check_boxes(frame: DataFrame, name: str, experiment: Experiment, source: st
     if _numbers(each):
         return
     if isinstance(each, StructType) and len(each) == 4 and all(isinstance(f.dataType, NumericType) for f in each):
-        _check_fields(each.names, name, experiment, source)
+        try:
+            _fields(each.names, name, rules_of(experiment.to_dict()["data"]).format)
+        except DataError as error:
+            raise rows_error(experiment, source, error.message, error.hint) from None
         return
     shown = kind.simpleString()[:80]
     message = f"column '{name}' is {shown}; boxes are array<array<number>>, or arrays of structs of four numbers."
@@ -173,17 +176,17 @@ def _check_boxes(frame: DataFrame, name: str, experiment: Experiment, source: st
     raise rows_error(experiment, source, message, hint)
 
 
-def _check_fields(fields: list[str], name: str, experiment: Experiment, source: str) -> None:
-    """Raise DataError where the names of a box's fields do not say which number each is, or say another format."""
-    known, used = ordered(fields), rules_of(experiment.to_dict()["data"]).format
+def _fields(fields: list[str], name: str, written: str) -> list[str]:
+    """Return the fields of a box in the order of its numbers. Raises: DataError where they do not say `written`."""
+    known = ordered(fields)
     if known is None:
         message = f"the boxes in '{name}' have the fields {', '.join(fields)}, which do not say which number each is."
         shown = "; ".join(", ".join(names) for names in list(FIELDS)[:6:2])
-        raise rows_error(experiment, source, message, f"Known are {shown}. In SQL: {_in_sql(name, fields)}")
-    if used not in known[1]:
-        message = f"the boxes in '{name}' have the fields {', '.join(known[0])}, and are read as {used}."
-        hint = f"`format: {' or '.join(known[1])}` under data says what they are."
-        raise rows_error(experiment, source, message, hint)
+        raise DataError(message, hint=f"Known are {shown}. In SQL: {_in_sql(name, ['LEFT', 'TOP', 'RIGHT', 'BOTTOM'])}")
+    if written not in known[1]:
+        message = f"the boxes in '{name}' have the fields {', '.join(known[0])}, and are read as {written}."
+        raise DataError(message, hint=f"`format: {' or '.join(known[1])}` under data says what they are.")
+    return known[0]
 
 
 def _in_sql(name: str, fields: list[str]) -> str:
