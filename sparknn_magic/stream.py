@@ -275,8 +275,8 @@ def _check_columns(scored: "DataFrame", place: Place) -> None:
 
 
 def _written(spark: "SparkSession", place: Place) -> dict[str, str]:
-    """Return the columns of the files that rows will be added to; {} where there are none yet."""
-    from pyspark.errors import AnalysisException
+    """Return the columns of the files that rows will be added to; {} where there are none, or none can be read."""
+    from sparknn_magic.data.sources import SPARK_ERRORS
 
     if place.folder is None:
         return {}
@@ -286,9 +286,7 @@ def _written(spark: "SparkSession", place: Place) -> dict[str, str]:
         return {}
     try:
         return _columns(spark.read.format(place.format or "parquet").load(place.folder))
-    except AnalysisException as error:
-        if error.getCondition() != "UNABLE_TO_INFER_SCHEMA":  # its batches had no rows
-            raise SpecError(spark_cause(error)) from error
+    except SPARK_ERRORS:  # its batches had no rows, or somebody has taken old files away: that stops no stream
         return {}
 
 

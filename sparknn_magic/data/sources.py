@@ -197,16 +197,27 @@ def _local_kind(path: Path, fail: Fail) -> str:
 
 
 def uppermost(path: Path, fail: Fail) -> str | None:
-    """Return "parquet" or "images" after the uppermost files of either kind; None where there are none."""
-    for folder, folders, files in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
-        if "_delta_log" in folders:
-            raise fail(f"'{path}' is a Delta table, not plain Parquet.", hint=f"Write delta.`{folder}`.")
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        found = {Path(name).suffix.lower().removeprefix(".") for name in files if not name.startswith((".", "_"))}
-        if "parquet" in found:
+    """Return "parquet" or "images" after the uppermost files of either kind; None where there are none.
+
+    What a stream has written below is none of it.
+    """
+    level = [str(path)]
+    while level:
+        names, below = set(), []
+        for top in level:
+            folder, folders, files = next(os.walk(top), (top, [], [] if os.path.isdir(top) else [path.name]))
+            if "_delta_log" in folders:
+                raise fail(f"'{folder}' is a Delta table, not plain Parquet.", hint=f"Write delta.`{folder}`.")
+            if "_spark_metadata" in folders and folder != str(path):
+                continue
+            shown = (os.path.join(folder, name) for name in sorted(folders) if not name.startswith((".", "_")))
+            below += [each for each in shown if not os.path.islink(each)]
+            names |= {Path(name).suffix.lower().removeprefix(".") for name in files if not name.startswith((".", "_"))}
+        if "parquet" in names:
             return "parquet"
-        if found.intersection(SUFFIXES):
+        if names.intersection(SUFFIXES):
             return "images"
+        level = below
     return None
 
 

@@ -192,19 +192,19 @@ def predict_frame(
     """Run on the rows of a prediction what the stored steps have for it.
 
     `pictures(frame, first, last)` applies the model's plugins from first up to last, those that stand before an SQL
-    step; how many have been applied is returned too. A step may name what is learnt, which new rows have not: it is
-    null. On such rows a step that reads yet another column which they lack was there for what is learnt, if neither it
-    nor a later one changes what the model reads: it is left out with those behind it, and its number (from 1) returned.
+    step; how many have been applied is returned too. A step may name what is learnt, `label` or the steps' `learnt`,
+    which new rows have not: it is null. Where those are missing, a step that reads yet another column which the rows
+    lack was there for them, if neither it nor a later one changes what the model reads: it is left out with those
+    behind it, and its number (from 1) returned.
     Raises: DataError where Spark does not understand a step on these rows.
     """
     done, left = 0, None
-    learnt: dict[str, Any] = {label: "string"} if label else {}
-    for step in steps:
-        learnt |= step.learnt
+    learnt = {name: kind for step in steps for name, kind in step.learnt.items()}
     lacking = [name for name in learnt if not same_name(frame, name)]
-    added = [name for name in lacking if learnt[name] is not None] if any(step.predict for step in steps) else []
+    kinds = {name: learnt[name] for name in lacking if learnt[name] is not None} if learnt else {label: "string"}
+    added = [name for name in kinds if not same_name(frame, name)] if any(step.predict for step in steps) else []
     for name in added:
-        frame = frame.withColumn(name, F.lit(None).cast(_type(learnt[name])))
+        frame = frame.withColumn(name, F.lit(None).cast(_type(kinds[name])))
     for n, step in enumerate(steps, 1):
         if step.predict is None:
             continue

@@ -151,9 +151,10 @@ def _least_score(columns: tuple[pa.Array, ...], job: InferJob) -> pa.Array:
     least = columns[-1]
     if not (pa.types.is_floating(least.type) or pa.types.is_decimal(least.type) or pa.types.is_integer(least.type)):
         raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {least.type}.")
-    wrong = least.filter(pc.invert(pc.and_(pc.greater_equal(least, 0), pc.less_equal(least, 1))))  # NaN among them
+    given = least.cast(pa.float64())
+    wrong = given.filter(pc.invert(pc.and_(pc.greater_equal(given, 0.0), pc.less_equal(given, 1.0))))  # NaN among them
     if len(wrong):
-        raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {wrong[0]}.")
+        raise InferenceError(f"the least score of a prediction is a number from 0 to 1, not {wrong[0].as_py():g}.")
     return least
 
 

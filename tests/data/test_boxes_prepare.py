@@ -212,7 +212,7 @@ def test_sql_steps_that_make_boxes_do_not_keep_new_pictures_from_a_prediction(sp
     steps = [StoredStep(**json.loads(json.dumps(step.to_plain()))) for step in plan.queries]
     name = "image_bytes" if "image_bytes" in sql else "image"
     new = spark.createDataFrame([(picture(shade=1), "trn")], f"{name} binary, side string")
-    frame, done, left = predict_frame(new, steps, label="", pictures=None)
+    frame, done, left = predict_frame(new, steps, label="label", pictures=None)
     assert (done, left) == (0, 1 if "found" in sql else None)
     assert sorted(frame.columns) == ["image", "side"]
     assert [bytes(row.image) for row in frame.select("image").collect()] == [picture(shade=1)]
@@ -222,10 +222,10 @@ def test_on_rows_with_boxes_every_step_is_run_or_refused(spark):
     sql = "SELECT * EXCEPT (id), transform(boxes, b -> transform(b, n -> n * if(id < 0, 2, 1))) AS boxes FROM {data}"
     rows = frame_of(spark, ROWS[:6])
     plan = lay_out(spark, "train: rows\nvalidation: null", {"rows": rows}, f"preprocess: [{{sql: '{sql}'}}]")
-    frame, _, left = predict_frame(rows, plan.queries, label="", pictures=None)
+    frame, _, left = predict_frame(rows, plan.queries, label="label", pictures=None)
     assert (left, frame.count()) == (None, 6)
     with pytest.raises(DataError, match=r"SQL step 1 of the model's preprocessing: .*`id`"):
-        predict_frame(rows.drop("id"), plan.queries, label="", pictures=None)
+        predict_frame(rows.drop("id"), plan.queries, label="label", pictures=None)
 
 
 def test_boxes_in_structs_with_odd_names_are_null_in_new_rows_too(spark):
@@ -234,7 +234,7 @@ def test_boxes_in_structs_with_odd_names_are_null_in_new_rows_too(spark):
     rows = [(picture(shade=i), [(1.0, 2.0, 9.0, 9.0)], ["cat"]) for i in range(4)]
     frame = spark.createDataFrame(rows, f"image binary, boxes {kind}, labels array<string>")
     plan = lay_out(spark, "train: rows\nvalidation: null", {"rows": frame}, f"preprocess: [{{sql: '{sql}'}}]")
-    found, _, left = predict_frame(frame.select("image"), plan.queries, label="", pictures=None)
+    found, _, left = predict_frame(frame.select("image"), plan.queries, label="label", pictures=None)
     assert (found.columns, left, found.count()) == (["image"], None, 4)
 
 
@@ -243,7 +243,7 @@ def test_a_step_that_makes_the_picture_of_a_missing_column_is_no_such_step(spark
     steps = "preprocess: [{sql: 'SELECT *, if(id > 0, image, NULL) AS image FROM {data}'}, {letterbox: 30}]"
     plan = lay_out(spark, "train: rows\nvalidation: null", {"rows": rows}, steps)
     with pytest.raises(DataError, match=r"SQL step 1 of the model's preprocessing: .*`id`"):
-        predict_frame(rows.select("image"), plan.queries, label="", pictures=None)
+        predict_frame(rows.select("image"), plan.queries, label="label", pictures=None)
 
 
 @pytest.mark.parametrize(

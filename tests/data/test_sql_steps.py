@@ -4,6 +4,7 @@ import pytest
 
 from sparknn_magic.data.plan import plan
 from sparknn_magic.data.query_plan import without_choice
+from sparknn_magic.data.sql_steps import predict_frame
 from sparknn_magic.errors import DataError, SparkNNError, SpecError
 from sparknn_magic.spec.experiment import Experiment
 from sparknn_magic.spec.resolve import resolve
@@ -107,6 +108,15 @@ def test_a_line_break_in_a_text_is_no_operator(spark, rows):
 def test_columns_of_the_model_that_a_step_changes_are_known(spark, rows):
     assert stored(spark, "SELECT * EXCEPT (image), nn_decode(image) AS image FROM {data}").changes == ["image"]
     assert stored(spark, "SELECT *, unhex(hex(image)) AS Image FROM {data}").changes == ["image"]
+
+
+def test_a_step_that_reads_a_missing_column_is_refused_with_and_without_labels(spark, rows):
+    step = stored(spark, "SELECT *, price * 2 AS twice, upper(label) AS loud FROM {data}")
+    for few in (rows.select("id", "image", "label"), rows.select("id", "image")):
+        with pytest.raises(DataError, match=r"SQL step 1 of the model's preprocessing: .*`price`"):
+            predict_frame(few, [step], label="label", pictures=None)
+    found, _, left = predict_frame(rows.select("id", "image", "price"), [step], label="label", pictures=None)
+    assert (found.columns, left) == (["id", "image", "price", "twice", "loud"], None)
 
 
 def test_a_column_that_is_given_again_replaces_the_first(spark, rows):

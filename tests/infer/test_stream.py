@@ -174,10 +174,17 @@ def test_a_table_with_other_columns_is_refused_and_one_made_beforehand_with_the_
 def test_what_lies_deeper_does_not_make_pictures_a_stream_of_tables(spark, bundle, tmp_path):
     model, here = load(bundle, spark=spark, register=False), tmp_path / "here"
     arrive(here, 0)
-    for n in (0, 1):
-        arrive(here, n)
-        model.stream(str(here), f"{here}/scored", once=True).wait()  # the second time there is Parquet below
-    assert written(spark.read.parquet(f"{here}/scored")) == {"000.png": 1, "001.png": 1}
+    model.stream(str(here), f"{here}/scored", once=True).wait()
+    arrive(here / "trucks", 1)
+    (here / "000.png").unlink()  # now the uppermost files are those that the stream has written
+    model.stream(str(here), f"{here}/scored", once=True).wait()
+    assert set(written(spark.read.parquet(f"{here}/scored"))) == {"000.png", "001.png"}
+    parts = sorted(Path(here, "scored").glob("*.parquet"))
+    parts[0].unlink()  # taken away when it was read: the next picture is scored all the same
+    arrive(here, 2)
+    model.stream(str(here), f"{here}/scored", once=True).wait()
+    left = {path.name for path in Path(here, "scored").glob("*.parquet")}
+    assert len(left - {part.name for part in parts}) == 1
 
 
 def test_a_picture_that_was_taken_long_ago_is_scored_when_it_arrives(spark, bundle, tmp_path):
