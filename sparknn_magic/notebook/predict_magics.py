@@ -120,4 +120,4 @@ def variable_of(into: str, names: Mapping[str, Any], checkpoint: str) -> str:
         )
 
     first = re.sub(r"\W", "_", re.split(r"[./]", into.rstrip("/"))[-1]).lstrip("0123456789") + "_stream"
-    return next(name for name in (first, *(f"{first}_{n}" for n in itertools.count(2))) if free(name))
+    return next(filter(free, itertools.chain([first], (f"{first}_{n}" for n in itertools.count(2)))))
